@@ -1,0 +1,51 @@
+/* The status of a Workspace from what was found out about it: conditions, state, plan, timeline. Pure:
+ * the same findings give the same status, down to the timestamps, so that nothing is written while
+ * nothing changes. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/api/workspace.h"
+#include "common/base/arena.h"
+#include "common/plan/plan.h"
+
+/* One question and its answer. `object` and `next_step` may be NULL. */
+struct finding {
+    bool ok;
+    const char *reason;
+    const char *message;
+    const char *object;    /* "NodeClaim/ws1234" */
+    const char *next_step; /* what the user can do */
+};
+
+struct findings {
+    int64_t now_ms;
+    bool deleting; /* then only `deletion` counts */
+    struct finding deletion;
+    const char *phase; /* of the last step in the timeline: WorkloadReady or TuningCompleted */
+    const char *workload_condition; /* InferenceReady or JobStarted */
+    const struct plan *plan;        /* NULL: refused; what is known of it stays */
+    bool nodes_known;               /* false: claims, nodes and worker_nodes stay */
+    struct string_list worker_nodes;
+    struct finding claims, nodes, resource;
+    struct finding workload;  /* the InferenceReady or JobStarted condition */
+    struct finding succeeded; /* WorkspaceSucceeded, and so Ready */
+    struct finding stalled;   /* ok: not stalled */
+    const char *state;        /* NULL: stays */
+};
+
+struct workspace_status status_make(const struct workspace *ws, const struct findings *findings,
+                                    struct arena *arena);
+
+/* The merge patch from the Workspace's status to `status`, with its resourceVersion; NULL when they are
+ * equal. The caller owns the tree. */
+cJSON *status_patch(const struct workspace *ws, const struct workspace_status *status,
+                    const char *resource_version);
+
+const struct condition *status_condition(const struct workspace_status *status, const char *type);
+bool status_is_true(const struct workspace_status *status, const char *type);
+
+/* A reason the API server accepts: what it forbids is left out; `otherwise` when nothing is left. */
+const char *reason_sanitise(const char *reason, const char *otherwise, struct arena *arena);

@@ -1,0 +1,305 @@
+#include "reconciler/workload.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/json/build.h"
+#include "common/json/json.h"
+#include "reconciler/inference_manifest.h"
+#include "reconciler/pod_trouble.h"
+#include "reconciler/tuning_manifest.h"
+
+static struct action *append(struct decision *out, struct action action)
+{
+    out->actions[out->action_count] = action;
+    return &out->actions[out->action_count++];
+}
+
+static struct object_key key_of(const struct snapshot *snapshot, const cJSON *manifest)
+{
+    const char *name = json_string_at(manifest, "metadata.name");
+    return (struct object_key){ .namespace_ = snapshot->workspace->key.namespace_,
+                                .name = arena_strdup(snapshot->arena, name) };
+}
+
+static void remove_object(const struct gvr *gvr, const struct object *object,
+                          struct decision *out)
+{
+    append(out, (struct action){
+                    .kind = ACTION_DELETE, .gvr = gvr, .key = object->key, .uid = object->uid });
+}
+
+/* Left behind by an earlier Workspace of the same name, and about to be collected. */
+static bool is_leftover(const struct snapshot *snapshot, const struct object *live)
+{
+    const cJSON *owner = object_controller(live);
+    const char *kind = json_string_at(owner, "kind");
+    const char *name = json_string_at(owner, "name");
+    return kind != NULL && name != NULL && strcmp(kind, WORKSPACE_KIND) == 0 &&
+           strcmp(name, snapshot->workspace->key.name) == 0;
+}
+
+enum standing { STANDING_FREE, STANDING_OURS, STANDING_WAIT, STANDING_FOREIGN };
+
+/* Whose the name is; what an earlier life left there is removed first. */
+static enum standing standing_of(const struct snapshot *snapshot, const struct gvr *gvr,
+                                 const struct object *live, struct decision *out)
+{
+    if (live == NULL)
+        return STANDING_FREE;
+    if (live->deleting)
+        return STANDING_WAIT;
+    if (snapshot_owns(snapshot, live))
+        return STANDING_OURS;
+    if (!is_leftover(snapshot, live))
+        return STANDING_FOREIGN;
+    remove_object(gvr, live, out);
+    return STANDING_WAIT;
+}
+
+static const char *foreign(const struct snapshot *snapshot, const struct gvr *gvr,
+                           const struct object *live)
+{
+    return arena_printf(snapshot->arena,
+                        "%s %s/%s exists and does not belong to this Workspace; delete it, or "
+                        "give the Workspace another name",
+                        gvr->kind, live->key.namespace_, live->key.name);
+}
+
+static struct note created_note(const struct snapshot *snapshot, const struct gvr *gvr)
+{
+    return (struct note){ .type = "Normal",
+                          .reason = "WorkloadCreated",
+                          .message = arena_printf(snapshot->arena, "created %s %s", gvr->kind,
+                                                  snapshot->workspace->key.name) };
+}
+
+/* Applies the manifest (taken) unless the cluster has it already. */
+static const char *ensure(const struct snapshot *snapshot, const struct gvr *gvr,
+                          const struct object *live, cJSON *take, bool is_workload,
+                          struct decision *out)
+{
+    cJSON *manifest = take;
+    enum standing standing = standing_of(snapshot, gvr, live, out);
+    if (standing == STANDING_FREE ||
+        (standing == STANDING_OURS && !manifest_is_applied(live->json, manifest))) {
+        struct action *action = append(out, (struct action){ .kind = ACTION_APPLY,
+                                                             .gvr = gvr,
+                                                             .key = key_of(snapshot, manifest),
+                                                             .body = manifest });
+        if (is_workload && standing == STANDING_FREE)
+            action->done = created_note(snapshot, gvr);
+        return NULL;
+    }
+    json_free(manifest);
+    return standing == STANDING_FOREIGN ? foreign(snapshot, gvr, live) : NULL;
+}
+
+static const char *ensure_inference(const struct snapshot *snapshot,
+                                    const struct manifest_context *ctx, struct decision *out)
+{
+    const char *problem = ensure(snapshot, &GVR_SERVICE, snapshot->headless,
+                                 inference_headless_service(ctx), false, out);
+    if (problem == NULL)
+        problem = ensure(snapshot, &GVR_SERVICE, snapshot->service, inference_service(ctx), false,
+                         out);
+    if (problem == NULL)
+        problem = ensure(snapshot, &GVR_STATEFULSET, snapshot->stateful_set,
+                         inference_stateful_set(ctx), true, out);
+    return problem;
+}
+
+static bool has_revision(const struct object *job, int64_t revision)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%lld", (long long)revision);
+    const char *own = object_annotation(job, ANNOTATION_REVISION);
+    return own != NULL && strcmp(own, text) == 0;
+}
+
+/* A Job cannot be changed: other content means another Job, made when the old one is gone. */
+static const char *ensure_tuning(const struct snapshot *snapshot,
+                                 const struct manifest_context *ctx, struct decision *out)
+{
+    const struct object *live = snapshot->job;
+    switch (standing_of(snapshot, &GVR_JOB, live, out)) {
+    case STANDING_FOREIGN:
+        return foreign(snapshot, &GVR_JOB, live);
+    case STANDING_WAIT:
+        return NULL;
+    case STANDING_OURS:
+        if (!has_revision(live, ctx->revision))
+            remove_object(&GVR_JOB, live, out);
+        return NULL;
+    case STANDING_FREE:
+        break;
+    }
+    if (snapshot->config.state == CONFIG_DEFAULTED) {
+        cJSON *config = tuning_default_config(ctx->ws);
+        append(out, (struct action){ .kind = ACTION_CREATE,
+                                     .gvr = &GVR_CONFIGMAP,
+                                     .key = key_of(snapshot, config),
+                                     .body = config });
+    }
+    append(out, (struct action){ .kind = ACTION_CREATE,
+                                 .gvr = &GVR_JOB,
+                                 .key = snapshot->workspace->key,
+                                 .body = tuning_job(ctx),
+                                 .uid = snapshot->workspace->uid,
+                                 .exclusive = true,
+                                 .done = created_note(snapshot, &GVR_JOB) });
+    return NULL;
+}
+
+const char *workload_ensure(const struct snapshot *snapshot, const struct manifest_context *ctx,
+                            struct decision *out)
+{
+    return ctx->ws->tuning != NULL ? ensure_tuning(snapshot, ctx, out)
+                                   : ensure_inference(snapshot, ctx, out);
+}
+
+bool workload_remove(const struct snapshot *snapshot, struct decision *out)
+{
+    const struct {
+        const struct gvr *gvr;
+        const struct object *live;
+    } parts[] = { { &GVR_STATEFULSET, snapshot->stateful_set }, { &GVR_JOB, snapshot->job } };
+    bool there = false;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        if (parts[i].live == NULL || !snapshot_owns(snapshot, parts[i].live))
+            continue;
+        there = true;
+        if (!parts[i].live->deleting)
+            remove_object(parts[i].gvr, parts[i].live, out);
+    }
+    return there;
+}
+
+/* ------------------------------------------------------------------ how it fares */
+
+static struct finding pods_finding(const struct snapshot *snapshot, const char *pending,
+                                   const char *message)
+{
+    struct pod_trouble trouble;
+    if (!pod_trouble_find(&snapshot->pods, snapshot->arena, &trouble))
+        return (struct finding){ .reason = pending, .message = message };
+    return (struct finding){ .reason = trouble.reason,
+                             .message = trouble.message,
+                             .object = arena_printf(snapshot->arena, "Pod/%s", trouble.pod),
+                             .next_step = trouble.next_step };
+}
+
+static const struct finding succeeded = { .ok = true,
+                                          .reason = "workspaceSucceeded",
+                                          .message = "the Workspace has done what it was made for" };
+static const struct finding pending = { .reason = "workspacePending",
+                                        .message = "the workload is not ready yet" };
+
+/* The controller has seen the spec, and all of its pods are ready. */
+static bool stateful_set_is_ready(const cJSON *json)
+{
+    return json_integer_at(json, "status.observedGeneration", 0) >=
+               json_integer_at(json, "metadata.generation", 0) &&
+           json_integer_at(json, "status.readyReplicas", 0) ==
+               json_integer_at(json, "spec.replicas", 1);
+}
+
+static void inference_findings(const struct snapshot *snapshot, bool resource_ready,
+                               struct findings *out)
+{
+    const struct workspace_status *old = snapshot->ws.status;
+    const char *old_state = old != NULL && old->state != NULL ? old->state : "";
+    const struct object *set = snapshot->stateful_set;
+    bool ours = set != NULL && snapshot_owns(snapshot, set);
+
+    out->phase = "WorkloadReady";
+    out->workload_condition = CONDITION_INFERENCE_READY;
+    if (ours && resource_ready && stateful_set_is_ready(set->json)) {
+        out->workload = (struct finding){ .ok = true,
+                                          .reason = "WorkspaceInferenceStatusSuccess",
+                                          .message = "Inference has been deployed successfully" };
+        out->succeeded = succeeded;
+        out->state = "Ready";
+        return;
+    }
+    out->workload = pods_finding(snapshot, "WorkspaceInferenceStatusPending",
+                                 resource_ready
+                                     ? "waiting until all pods of the workload are ready"
+                                     : "the workload is made when the nodes are ready");
+    if (resource_ready && out->workload.object == NULL)
+        out->workload.object =
+            arena_printf(snapshot->arena, "StatefulSet/%s", snapshot->workspace->key.name);
+    out->succeeded = pending;
+    bool was_ready = strcmp(old_state, "Ready") == 0 || strcmp(old_state, "NotReady") == 0;
+    out->state = was_ready ? "NotReady" : "Pending";
+}
+
+static bool job_is(const cJSON *job, const char *type)
+{
+    const cJSON *condition;
+    cJSON_ArrayForEach(condition, json_at(job, "status.conditions"))
+    {
+        const char *name = json_string_at(condition, "type");
+        const char *status = json_string_at(condition, "status");
+        if (name != NULL && status != NULL && strcmp(name, type) == 0)
+            return strcmp(status, "True") == 0;
+    }
+    return false;
+}
+
+static struct finding failed_finding(const struct snapshot *snapshot)
+{
+    const char *message =
+        json_string_at(snapshot->job->json, "status.conditions[type=Failed].message");
+    return (struct finding){
+        .reason = "WorkspaceTuningJobStatusFailed",
+        .message = arena_printf(snapshot->arena, "Job %s failed: %s", snapshot->job->key.name,
+                                message != NULL ? message : "see its pods"),
+        .object = arena_printf(snapshot->arena, "Job/%s", snapshot->job->key.name),
+        .next_step = "read the log of its pods, put right what they say, then delete the Job to run "
+                     "it again",
+    };
+}
+
+static void tuning_findings(const struct snapshot *snapshot, struct findings *out)
+{
+    const struct object *live = snapshot->job;
+    const cJSON *job = live != NULL && snapshot_owns(snapshot, live) ? live->json : NULL;
+    static const struct finding started = { .ok = true,
+                                            .reason = "WorkspaceTuningJobStatusStarted",
+                                            .message = "Tuning job has started" };
+
+    out->phase = "TuningCompleted";
+    out->workload_condition = CONDITION_JOB_STARTED;
+    out->succeeded = pending;
+    if (job != NULL && job_is(job, "Failed")) {
+        out->workload = failed_finding(snapshot);
+        out->stalled = out->workload;
+        out->succeeded = out->workload;
+        out->succeeded.reason = "workspaceFailed";
+        out->state = "Failed";
+    } else if (job != NULL && (job_is(job, "Complete") ||
+                               json_integer_at(job, "status.succeeded", 0) > 0)) {
+        out->workload = started;
+        out->succeeded = succeeded;
+        out->state = "Succeeded";
+    } else if (job != NULL && (json_integer_at(job, "status.active", 0) > 0 ||
+                               json_integer_at(job, "status.ready", 0) > 0)) {
+        out->workload = started;
+        out->succeeded = pods_finding(snapshot, "workspacePending", "tuning is running");
+        out->state = "Running";
+    } else {
+        out->workload = pods_finding(snapshot, "WorkspaceTuningJobStatusPending",
+                                     "the tuning job has not started yet");
+        out->state = "Pending";
+    }
+}
+
+void workload_findings(const struct snapshot *snapshot, bool resource_ready, struct findings *out)
+{
+    out->stalled = (struct finding){ .ok = true };
+    if (snapshot->ws.tuning != NULL)
+        tuning_findings(snapshot, out);
+    else
+        inference_findings(snapshot, resource_ready, out);
+}
