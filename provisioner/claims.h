@@ -33,8 +33,8 @@ cJSON *claims_handle(void *context, const struct envelope *request, const char *
 
 /* Starts the workers; states go out through `publisher` (borrowed; NULL: nowhere). */
 void claims_start(struct claims *claims, struct msg_sender *publisher);
-/* Joins the workers; the message server must be stopped before. Then free the informers, which still hand
- * out changes, and only then the rest. NULL is fine for both. */
+/* Joins the workers; the message server must be stopped before. Then free the informers, which
+ * still hand out changes, and only then the rest. NULL is fine for both. */
 void claims_stop(struct claims *claims);
 void claims_free(struct claims *claims);
 

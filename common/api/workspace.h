@@ -9,10 +9,10 @@
 #include "common/api/workspace.def"
 #include "common/json/codec_end.h"
 
-#define WORKSPACE_GROUP           "kaito.sh"
-#define WORKSPACE_API_VERSION     "kaito.sh/v1beta1" /* stored and written by us */
-#define WORKSPACE_KIND            "Workspace"
-#define WORKSPACE_FINALIZER       "workspace.finalizer.kaito.sh"
+#define WORKSPACE_GROUP       "kaito.sh"
+#define WORKSPACE_API_VERSION "kaito.sh/v1beta1" /* stored and written by us */
+#define WORKSPACE_KIND        "Workspace"
+#define WORKSPACE_FINALIZER   "workspace.finalizer.kaito.sh"
 
 /* Labels and annotations (spec 1.5). */
 #define LABEL_WORKSPACE           "kaito.sh/workspace"
@@ -30,7 +30,8 @@
 #define ANNOTATION_PERFORMANCE    "kaito.sh/performance-mode"
 #define ANNOTATION_LOCAL_WEIGHTS  "kaito.sh/use-local-weights"
 #define ANNOTATION_DO_NOT_DISRUPT "karpenter.sh/do-not-disrupt"
-#define ANNOTATION_WORKSPACE_UID  "kaito.sh/workspace-uid" /* ours, on NodeClaims: which life of the name */
+#define ANNOTATION_WORKSPACE_UID \
+    "kaito.sh/workspace-uid" /* ours, on NodeClaims: which life of the name */
 
 /* Condition types (spec 1.4, DESIGN 4.4). */
 #define CONDITION_NODECLAIM_READY "NodeClaimReady"
@@ -56,8 +57,10 @@ const char *workspace_annotation(const struct workspace *ws, const char *key); /
 const char *workspace_label(const struct workspace *ws, const char *key);
 
 enum workspace_runtime { RUNTIME_VLLM, RUNTIME_TRANSFORMERS };
-enum workspace_runtime workspace_runtime(const struct workspace *ws); /* spec 2: anything else is vllm */
+enum workspace_runtime workspace_runtime(
+    const struct workspace *ws); /* spec 2: anything else is vllm */
 
-/* matchLabels without the eight reserved keys (spec 1.5), in the user's order; arrays in the arena. */
+/* matchLabels without the eight reserved keys (spec 1.5), in the user's order; arrays in the arena.
+ */
 struct string_map workspace_match_labels(const struct workspace *ws, struct arena *arena);
 bool label_is_reserved(const char *key);

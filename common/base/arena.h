@@ -13,7 +13,10 @@ struct arena {
     struct arena_chunk *chunks;
 };
 
-#define ARENA_INIT { .chunks = NULL }
+#define ARENA_INIT     \
+    {                  \
+        .chunks = NULL \
+    }
 
 /* Zeroed, aligned for any type; lives until arena_fini. */
 void *arena_alloc(struct arena *arena, size_t bytes);

@@ -17,7 +17,10 @@ struct buf {
     bool failed;
 };
 
-#define BUF_INIT(max) { .bytes_max = (max) }
+#define BUF_INIT(max)      \
+    {                      \
+        .bytes_max = (max) \
+    }
 
 int buf_append(struct buf *buf, const void *bytes, size_t count);
 int buf_puts(struct buf *buf, const char *text);

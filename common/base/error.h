@@ -27,7 +27,10 @@ struct error {
     char message[512];      /* always terminated; may be cut */
 };
 
-#define ERROR_INIT { .code = ERR_NONE }
+#define ERROR_INIT       \
+    {                    \
+        .code = ERR_NONE \
+    }
 
 /* Both return -1, so that `return error_set(...)` reads well. error_wrap puts context in front
  * ("outer: inner") and keeps the code. */

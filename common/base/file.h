@@ -11,8 +11,8 @@
  * NOT_FOUND, FORBIDDEN, TOO_LARGE, UNAVAILABLE. */
 MUST_CHECK int file_read(const char *path, struct buf *out, struct error *err);
 
-/* Replaces the file in one step (temporary file, fsync, rename), so that a reader or a crash sees the
- * old or the new content and nothing else. */
+/* Replaces the file in one step (temporary file, fsync, rename), so that a reader or a crash sees
+ * the old or the new content and nothing else. */
 MUST_CHECK int file_write(const char *path, mode_t mode, const void *bytes, size_t count,
                           struct error *err);
 

@@ -12,7 +12,8 @@ void *mem_calloc(size_t count, size_t bytes) __attribute__((malloc, returns_nonn
 void *mem_realloc(void *old, size_t bytes) __attribute__((returns_nonnull));
 char *mem_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 char *mem_strndup(const char *text, size_t bytes) __attribute__((malloc, returns_nonnull));
-char *mem_printf(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((malloc, returns_nonnull));
+char *mem_printf(const char *format, ...) PRINTF_LIKE(1, 2)
+    __attribute__((malloc, returns_nonnull));
 
 /* One zeroed struct: struct thing *t = mem_new(struct thing); release with free(). */
 #define mem_new(type) ((type *)mem_calloc(1, sizeof(type)))

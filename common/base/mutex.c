@@ -8,11 +8,11 @@
 #    pragma clang diagnostic ignored "-Wthread-safety-analysis"
 #endif
 
-#define MUST_SUCCEED(call)                                                                         \
-    do {                                                                                           \
-        int result_ = (call);                                                                      \
-        assert(result_ == 0);                                                                      \
-        (void)result_;                                                                             \
+#define MUST_SUCCEED(call)    \
+    do {                      \
+        int result_ = (call); \
+        assert(result_ == 0); \
+        (void)result_;        \
     } while (0)
 
 void mutex_init(struct mutex *mutex)

@@ -1,6 +1,6 @@
-/* pthread mutex and condition with clang's thread-safety annotations. Both functions abort on misuse
- * (a programmer's error). Lock order between modules is written in docs/architecture.md; no lock is
- * ever held over I/O, a callback or a log call. */
+/* pthread mutex and condition with clang's thread-safety annotations. Both functions abort on
+ * misuse (a programmer's error). Lock order between modules is written in docs/architecture.md; no
+ * lock is ever held over I/O, a callback or a log call. */
 #pragma once
 
 #include <pthread.h>

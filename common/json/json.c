@@ -7,8 +7,8 @@
 
 #include "common/base/memory.h"
 
-/* One pass before cJSON sees the bytes: bounds the nesting and refuses \u0000, which cJSON would take
- * for the end of the string. Says nothing about the rest of the grammar. */
+/* One pass before cJSON sees the bytes: bounds the nesting and refuses \u0000, which cJSON would
+ * take for the end of the string. Says nothing about the rest of the grammar. */
 static int prescan(const char *bytes, size_t count, struct error *err)
 {
     size_t depth = 0;
@@ -117,8 +117,7 @@ static bool contains(const cJSON *whole, const cJSON *part, bool exactly)
         if (!cJSON_IsObject(whole) ||
             (exactly && cJSON_GetArraySize(whole) != cJSON_GetArraySize(part)))
             return false;
-        cJSON_ArrayForEach(member, part)
-        {
+        cJSON_ArrayForEach(member, part) {
             const cJSON *other = json_get(whole, member->string);
             if (other == NULL || !contains(other, member, exactly))
                 return false;
@@ -159,8 +158,7 @@ static void print_canonical(const cJSON *json, struct buf *out)
 
     if (cJSON_IsArray(json)) {
         buf_putc(out, '[');
-        cJSON_ArrayForEach(child, json)
-        {
+        cJSON_ArrayForEach(child, json) {
             if (child != json->child)
                 buf_putc(out, ',');
             print_canonical(child, out);
@@ -176,7 +174,8 @@ static void print_canonical(const cJSON *json, struct buf *out)
     size_t count = 0;
     AUTO_FREE const cJSON **members =
         mem_calloc((size_t)cJSON_GetArraySize(json), sizeof(const cJSON *));
-    cJSON_ArrayForEach(child, json) members[count++] = child;
+    cJSON_ArrayForEach(child, json)
+        members[count++] = child;
     qsort(members, count, sizeof(*members), by_name);
     buf_putc(out, '{');
     for (size_t i = 0; i < count; i++) {
@@ -216,8 +215,7 @@ static const cJSON *step_index(const cJSON *json, const char *text, size_t lengt
     value[value_length] = '\0';
     if (!cJSON_IsArray(json))
         return NULL;
-    cJSON_ArrayForEach(item, json)
-    {
+    cJSON_ArrayForEach(item, json) {
         const cJSON *member = json_get(item, name);
         if (cJSON_IsString(member) && strcmp(member->valuestring, value) == 0)
             return item;
