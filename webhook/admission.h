@@ -28,8 +28,10 @@ struct admission {
     struct admission_hooks hooks;
 };
 
-/* 0 and the answer, which the caller frees; -1 when `body` is no AdmissionReview v1 about a
- * Workspace (INVALID) or too large (TOO_LARGE). */
-MUST_CHECK int admission_mutate(const char *body, size_t count, char **answer, struct error *err);
+/* Both judge the object; mutate answers a sound one with defaults, validate with the plan and
+ * warnings. 0 and the answer, which the caller frees; -1 when `body` is no AdmissionReview v1 about
+ * a Workspace (INVALID) or too large (TOO_LARGE). */
+MUST_CHECK int admission_mutate(const struct admission *admission, const char *body, size_t count,
+                                char **answer, struct error *err);
 MUST_CHECK int admission_validate(const struct admission *admission, const char *body, size_t count,
                                   char **answer, struct error *err);

@@ -94,11 +94,12 @@ static void finish(struct http_exchange *exchange, char *answer, const struct er
 
 static void handle_mutate(void *context, struct http_exchange *exchange)
 {
-    (void)context;
+    const struct webhook *webhook = context;
     double begin = monotonic_seconds();
     struct error err = ERROR_INIT;
     char *answer = NULL;
-    if (admission_mutate(exchange->body, exchange->body_bytes, &answer, &err) < 0)
+    if (admission_mutate(&webhook->admission, exchange->body, exchange->body_bytes, &answer, &err) <
+        0)
         log_debug("webhook", "no review", KV("path", exchange->path), KVERR(&err));
     finish(exchange, answer, &err, begin);
 }

@@ -53,7 +53,7 @@ static void try_review(const char *body, size_t count, const char *uid)
     AUTO_FREE char *second = NULL;
     AUTO_FREE char *patched = NULL;
     int validated = admission_validate(admission(), body, count, &first, &err);
-    int mutated = admission_mutate(body, count, &patched, &err);
+    int mutated = admission_mutate(admission(), body, count, &patched, &err);
     HOLDS(validated == mutated);
     if (validated < 0) {
         HOLDS(err.message[0] != '\0');

@@ -180,13 +180,33 @@ static void test_admission_other_operations_pass(void **state)
 static void test_admission_mutate(void **state)
 {
     (void)state;
+    struct hook_calls calls;
+    struct admission admission = admission_for(&calls);
     AUTO_FREE char *body = review("CREATE", TUNING(GOOD_OUTPUT), NULL, false);
     AUTO_FREE char *answer = NULL;
     struct error err = ERROR_INIT;
-    assert_int_equal(admission_mutate(body, strlen(body), &answer, &err), 0);
+    assert_int_equal(admission_mutate(&admission, body, strlen(body), &answer, &err), 0);
     AUTO(json) cJSON *json = json_literal(answer);
     assert_true(json_bool_at(json, "response.allowed", false));
     assert_string_equal(json_string_at(json, "response.patchType"), "JSONPatch");
+    assert_int_equal(calls.refused, 0);
+}
+
+/* Or the schema's refusal would hide what else is wrong. */
+static void test_admission_mutate_names_every_problem(void **state)
+{
+    (void)state;
+    struct hook_calls calls;
+    struct admission admission = admission_for(&calls);
+    AUTO_FREE char *body = review("CREATE", TUNING(PLACEHOLDERS), NULL, false);
+    AUTO_FREE char *answer = NULL;
+    struct error err = ERROR_INIT;
+    assert_int_equal(admission_mutate(&admission, body, strlen(body), &answer, &err), 0);
+    AUTO(json) cJSON *json = json_literal(answer);
+    assert_false(json_bool_at(json, "response.allowed", true));
+    assert_int_equal(cJSON_GetArraySize(json_at(json, "response.status.details.causes")), 2);
+    assert_null(json_at(json, "response.patch"));
+    assert_int_equal(calls.refused, 1);
 }
 
 static void test_admission_no_review(void **state)
@@ -201,7 +221,7 @@ static void test_admission_no_review(void **state)
         size_t count = strlen(bodies[i]);
         assert_int_equal(admission_validate(&admission, bodies[i], count, &answer, &err), -1);
         assert_int_equal(err.code, ERR_INVALID);
-        assert_int_equal(admission_mutate(bodies[i], count, &answer, &err), -1);
+        assert_int_equal(admission_mutate(&admission, bodies[i], count, &answer, &err), -1);
         assert_null(answer);
     }
 }
@@ -209,12 +229,14 @@ static void test_admission_no_review(void **state)
 static void test_admission_too_large(void **state)
 {
     (void)state;
+    struct hook_calls calls;
+    struct admission admission = admission_for(&calls);
     size_t count = ADMISSION_BYTES_MAX + 1;
     AUTO_FREE char *body = mem_alloc(count);
     memset(body, ' ', count);
     struct error err = ERROR_INIT;
     char *answer = NULL;
-    assert_int_equal(admission_mutate(body, count, &answer, &err), -1);
+    assert_int_equal(admission_mutate(&admission, body, count, &answer, &err), -1);
     assert_int_equal(err.code, ERR_TOO_LARGE);
 }
 
@@ -228,6 +250,7 @@ int main(void)
         cmocka_unit_test(test_admission_unchanged_update_is_silent),
         cmocka_unit_test(test_admission_other_operations_pass),
         cmocka_unit_test(test_admission_mutate),
+        cmocka_unit_test(test_admission_mutate_names_every_problem),
         cmocka_unit_test(test_admission_no_review),
         cmocka_unit_test(test_admission_too_large),
     };
