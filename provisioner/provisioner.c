@@ -187,6 +187,8 @@ void provisioner_probe(struct provisioner *provisioner, struct buf *reasons)
         else if (!informer_synced(provisioner->informers[i]))
             buf_puts(reasons, "still reading objects from the API server\n");
     }
+    msg_server_probe(provisioner->server, reasons);
+    msg_sender_probe(provisioner->publisher, reasons);
 }
 
 void provisioner_stop(struct provisioner *provisioner)

@@ -350,7 +350,7 @@ void decide(const struct snapshot *snapshot, const struct planning *planning,
     }
     struct findings *findings = &out->findings;
     findings->plan = &planning->plan;
-    node_findings(snapshot, &planning->plan, findings);
+    node_findings(snapshot, &planning->plan, now_ms, findings);
     workload_findings(snapshot, findings->resource.ok, findings);
     if (findings->resource.ok)
         decide_workload(snapshot, planning, settings, out);

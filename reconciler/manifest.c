@@ -306,5 +306,14 @@ static bool says(const cJSON *live, const cJSON *wanted)
 
 bool manifest_is_applied(const cJSON *live, const cJSON *manifest)
 {
-    return says(live, manifest); /* the annotation with the hash is one of its members */
+    const cJSON *member;
+    cJSON_ArrayForEach(member, manifest)
+    {
+        /* The items of a list do not repeat what they are. The hash is in the metadata. */
+        bool is_type = strcmp(member->string, "apiVersion") == 0 ||
+                       strcmp(member->string, "kind") == 0;
+        if (!is_type && !says(json_get(live, member->string), member))
+            return false;
+    }
+    return true;
 }

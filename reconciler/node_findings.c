@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
+#include "common/base/clock.h"
 
 enum { NAMES_SHOWN = 5, NAMES_BYTES_MAX = 4096, CLAIM_MESSAGE_BYTES_MAX = 256 };
 
@@ -36,30 +37,61 @@ static const struct claim_state *first_unready(const struct claim_state_list *cl
     return unready;
 }
 
-static struct finding claim_finding(const struct claim_state *claim, struct arena *arena)
+static struct finding failed_finding(const struct claim_state *claim, struct arena *arena)
 {
-    struct finding out = { .reason = "NodeClaimNotReady" };
-    if (claim == NULL) {
-        out.message = "NodeClaims are being made";
-        return out;
-    }
-    out.object = arena_printf(arena, "NodeClaim/%s", claim->name);
-    if (in_phase(claim, CLAIM_FAILED)) {
-        out.reason = reason_sanitise(claim->reason, "NodeClaimFailed", arena);
-        out.message = arena_printf(
+    const char *reason = reason_sanitise(claim->reason, "NodeClaimFailed", arena);
+    return (struct finding){
+        .reason = reason,
+        .message = arena_printf(
             arena, "NodeClaim %s failed: %s", claim->name,
-            arena_strndup(arena, claim->message != NULL ? claim->message : out.reason,
-                          CLAIM_MESSAGE_BYTES_MAX));
-        out.next_step = "check quota and capacity of the instance type, or choose another";
-    } else if (in_phase(claim, CLAIM_REGISTERED)) {
+            arena_strndup(arena, claim->message != NULL ? claim->message : reason,
+                          CLAIM_MESSAGE_BYTES_MAX)),
+        .object = arena_printf(arena, "NodeClaim/%s", claim->name),
+        .next_step = "check quota and capacity of the instance type, or choose another",
+    };
+}
+
+static struct finding slow_finding(const struct claim_state *claim, struct arena *arena)
+{
+    const char *node = claim->node_name != NULL ? claim->node_name : "?";
+    struct finding out = { .reason = "NodeClaimNotReady",
+                           .object = arena_printf(arena, "NodeClaim/%s", claim->name) };
+    if (in_phase(claim, CLAIM_REGISTERED))
         out.message = arena_printf(arena, "NodeClaim %s: node %s has joined, waiting for its GPUs",
-                                   claim->name, claim->node_name != NULL ? claim->node_name : "?");
-    } else if (in_phase(claim, CLAIM_DELETING)) {
+                                   claim->name, node);
+    else if (in_phase(claim, CLAIM_DELETING))
         out.message = arena_printf(arena, "NodeClaim %s is being deleted", claim->name);
-    } else {
+    else
         out.message = arena_printf(arena, "NodeClaim %s: waiting for its machine", claim->name);
-    }
     return out;
+}
+
+static struct finding claim_finding(const struct snapshot *snapshot, const struct plan *plan,
+                                    bool quiet)
+{
+    struct arena *arena = snapshot->arena;
+    const struct claim_state *claim = first_unready(&snapshot->nodes.claims);
+    if (claim != NULL && in_phase(claim, CLAIM_FAILED))
+        return failed_finding(claim, arena);
+    if (claim != NULL && !quiet)
+        return slow_finding(claim, arena);
+    return (struct finding){ .reason = "NodeClaimNotReady",
+                             .message = arena_printf(arena, "waiting for %lld NodeClaims",
+                                                     (long long)plan->node_count) };
+}
+
+/* The wait for the nodes has begun only just now, or begins with this status. */
+static bool is_quiet(const struct snapshot *snapshot, int64_t now_ms)
+{
+    const struct workspace_status *status = snapshot->ws.status;
+    for (size_t i = 0; status != NULL && i < status->timeline.count; i++) {
+        const struct timeline_entry *entry = &status->timeline.items[i];
+        int64_t start_ms;
+        if (strcmp(entry->phase, PHASE_NODES) == 0 && entry->end == NULL &&
+            rfc3339_parse(entry->start, &start_ms) == 0)
+            return now_ms - start_ms < NODES_QUIET_MS;
+    }
+    return true;
 }
 
 static int by_text(const void *a, const void *b)
@@ -71,11 +103,12 @@ static struct string_list node_names(const struct claim_state_list *claims, stru
 {
     struct string_list out = { 0 };
     for (size_t i = 0; i < claims->count; i++) {
-        if (claims->items[i].node_name == NULL || claims->items[i].node_name[0] == '\0')
+        const struct claim_state *claim = &claims->items[i];
+        if (claim->node_name == NULL || claim->node_name[0] == '\0')
             continue;
         if (out.items == NULL)
             out.items = arena_array(arena, const char *, claims->count);
-        out.items[out.count++] = claims->items[i].node_name;
+        out.items[out.count++] = claim->node_name;
     }
     if (out.count > 0)
         qsort(out.items, out.count, sizeof(*out.items), by_text);
@@ -107,7 +140,8 @@ static struct finding unanswered(const struct snapshot *snapshot)
                              .next_step = "look at the provisioner: it must run and be reachable" };
 }
 
-void node_findings(const struct snapshot *snapshot, const struct plan *plan, struct findings *out)
+void node_findings(const struct snapshot *snapshot, const struct plan *plan, int64_t now_ms,
+                   struct findings *out)
 {
     struct arena *arena = snapshot->arena;
     const struct nodes_view *nodes = &snapshot->nodes;
@@ -120,21 +154,28 @@ void node_findings(const struct snapshot *snapshot, const struct plan *plan, str
     for (size_t i = 0; i < nodes->claims.count; i++)
         ready_claims += in_phase(&nodes->claims.items[i], CLAIM_READY);
     bool nodes_ready = nodes->ready_count >= plan->node_count;
+    /* Nodes that exist without a claim of ours (byo) need none. */
+    bool claims_ready = ready_claims >= plan->node_count ||
+                        (nodes_ready && nodes->claims.count == 0);
+    bool quiet = !(claims_ready && nodes_ready) && is_quiet(snapshot, now_ms);
 
     out->nodes_known = true;
-    out->worker_nodes = node_names(&nodes->claims, arena);
-    /* Nodes that exist without a claim of ours (byo) need none. */
-    if (ready_claims >= plan->node_count || (nodes_ready && nodes->claims.count == 0))
-        out->claims = (struct finding){ .ok = true,
-                                        .reason = "NodeClaimsReady",
-                                        .message = "all NodeClaims are ready" };
-    else
-        out->claims = claim_finding(first_unready(&nodes->claims), arena);
+    if (!quiet)
+        out->worker_nodes = node_names(&nodes->claims, arena);
+    else if (snapshot->ws.status != NULL)
+        out->worker_nodes = snapshot->ws.status->worker_nodes;
+    out->claims = claims_ready ? (struct finding){ .ok = true,
+                                                   .reason = "NodeClaimsReady",
+                                                   .message = "all NodeClaims are ready" }
+                               : claim_finding(snapshot, plan, quiet);
     out->nodes = (struct finding){
         .ok = nodes_ready,
         .reason = nodes_ready ? "NodesReady" : "NodeNotReady",
-        .message = arena_printf(arena, "%lld of %lld nodes are ready",
-                                (long long)nodes->ready_count, (long long)plan->node_count),
+        .message = quiet ? arena_printf(arena, "waiting for %lld nodes",
+                                        (long long)plan->node_count)
+                         : arena_printf(arena, "%lld of %lld nodes are ready",
+                                        (long long)nodes->ready_count,
+                                        (long long)plan->node_count),
     };
     out->resource = resource_finding(out);
 }

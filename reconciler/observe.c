@@ -98,7 +98,7 @@ static const char *config_name(const struct snapshot *snapshot)
 {
     const struct workspace *ws = &snapshot->ws;
     if (ws->tuning != NULL)
-        return snapshot->job == NULL ? tuning_config_name(ws) : NULL;
+        return snapshot->job == NULL ? tuning_config_name(ws, snapshot->machine) : NULL;
     bool used = ws->inference->preset != NULL && ws->inference->config != NULL &&
                 ws->inference->config[0] != '\0' && workspace_runtime(ws) == RUNTIME_VLLM;
     return used ? ws->inference->config : NULL;
@@ -139,7 +139,7 @@ static int observe_config(const struct observer *observer, struct snapshot *snap
         return error_wrap(err, "read ConfigMap %s", config->name);
     config->state = CONFIG_ABSENT;
     if (ws->tuning != NULL && tuning_config_is_default(ws)) {
-        AUTO(json) cJSON *ours = tuning_default_config(ws);
+        AUTO(json) cJSON *ours = tuning_default_config(ws, snapshot->machine);
         config->state = CONFIG_DEFAULTED;
         read_config(observer, ours, snapshot);
     }
@@ -160,6 +160,9 @@ int observe(const struct observer *observer, struct object_key key, struct arena
         return OBSERVE_ABSENT;
     out->resource_version = out->workspace->resource_version;
     decode(out);
+    if (out->invalid == NULL && out->ws.resource->instance_type != NULL)
+        out->machine = catalogue_machine(observer->catalogue, observer->cloud,
+                                         out->ws.resource->instance_type);
     out->stateful_set = store_get(listers->stateful_sets, key);
     out->job = store_get(listers->jobs, key);
     out->service = store_get(listers->services, key);

@@ -36,6 +36,7 @@ struct observer {
     struct k8s_client *client;
     const struct node_port *nodes;
     const struct catalogue *catalogue;
+    const char *cloud;
 };
 
 enum config_state { CONFIG_UNUSED, CONFIG_FOUND, CONFIG_DEFAULTED, CONFIG_ABSENT };
@@ -59,6 +60,7 @@ struct snapshot {
     struct arena *arena;
     const struct object *workspace;
     struct workspace ws;
+    const struct machine *machine; /* of resource.instanceType; NULL: not in the catalogue */
     const char *invalid; /* what is wrong with its shape; NULL: nothing, ws can be relied on */
     const char *resource_version;
     const struct object *stateful_set, *job, *service, *headless;

@@ -159,10 +159,10 @@ static void set_timeline(struct editor *editor, const struct workspace *ws,
 {
     const char *created = ws->metadata->creation_timestamp;
     bool planned = findings->plan != NULL;
-    step(editor, "Planned", created != NULL ? created : editor->now, planned, &findings->stalled);
+    step(editor, PHASE_PLAN, created != NULL ? created : editor->now, planned, &findings->stalled);
     if (!planned)
         return;
-    step(editor, "NodesReady", editor->now, findings->resource.ok, &findings->resource);
+    step(editor, PHASE_NODES, editor->now, findings->resource.ok, &findings->resource);
     if (!findings->resource.ok)
         return;
     step(editor, findings->phase, editor->now, findings->succeeded.ok, blocker(findings));
@@ -232,7 +232,7 @@ struct workspace_status status_make(const struct workspace *ws, const struct fin
     if (findings->deleting) {
         set_condition(&editor, CONDITION_DELETING, true, &findings->deletion);
         set_summary(&editor, false, false, &findings->deletion);
-        step(&editor, "Released", editor.now, false, &findings->deletion);
+        step(&editor, PHASE_RELEASE, editor.now, false, &findings->deletion);
         return status;
     }
     set_conditions(&editor, findings);

@@ -11,6 +11,13 @@
 #include "common/base/arena.h"
 #include "common/plan/plan.h"
 
+/* Phases of the timeline, in their order; the last but one is one of two. */
+#define PHASE_PLAN     "Planned"
+#define PHASE_NODES    "NodesReady"
+#define PHASE_WORKLOAD "WorkloadReady"
+#define PHASE_TUNING   "TuningCompleted"
+#define PHASE_RELEASE  "Released"
+
 /* One question and its answer. `object` and `next_step` may be NULL. */
 struct finding {
     bool ok;
@@ -24,7 +31,7 @@ struct findings {
     int64_t now_ms;
     bool deleting; /* then only `deletion` counts */
     struct finding deletion;
-    const char *phase; /* of the last step in the timeline: WorkloadReady or TuningCompleted */
+    const char *phase; /* of the last step in the timeline: PHASE_WORKLOAD or PHASE_TUNING */
     const char *workload_condition; /* InferenceReady or JobStarted */
     const struct plan *plan;        /* NULL: refused; what is known of it stays */
     bool nodes_known;               /* false: claims, nodes and worker_nodes stay */

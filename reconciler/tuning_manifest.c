@@ -44,22 +44,28 @@ bool tuning_config_is_default(const struct workspace *ws)
     return ws->tuning->config == NULL || ws->tuning->config[0] == '\0';
 }
 
-const char *tuning_config_name(const struct workspace *ws)
+static bool is_float16_only(const struct machine *machine)
+{
+    return machine != NULL && machine->float16_only.value;
+}
+
+const char *tuning_config_name(const struct workspace *ws, const struct machine *machine)
 {
     if (!tuning_config_is_default(ws))
         return ws->tuning->config;
-    return tuning_method(ws) == TUNING_QLORA ? "qlora-params-template" : "lora-params-template";
+    if (tuning_method(ws) == TUNING_QLORA)
+        return is_float16_only(machine) ? "qlora-float16-params-template"
+                                        : "qlora-params-template";
+    return is_float16_only(machine) ? "lora-float16-params-template" : "lora-params-template";
 }
 
-#define CONFIG_HEAD                                                                                \
+#define TRAINING_CONFIG(type, quantisation)                                                        \
     "training_config:\n"                                                                           \
     "  ModelConfig:\n"                                                                             \
-    "    torch_dtype: \"bfloat16\"\n"                                                              \
+    "    torch_dtype: \"" type "\"\n"                                                              \
     "    local_files_only: true\n"                                                                 \
     "    device_map: \"auto\"\n"                                                                   \
-    "  QuantizationConfig:\n"
-#define CONFIG_TAIL                                                                                \
-    "  LoraConfig:\n"                                                                              \
+    "  QuantizationConfig:\n" quantisation "  LoraConfig:\n"                                       \
     "    r: 8\n"                                                                                   \
     "    lora_alpha: 8\n"                                                                          \
     "    lora_dropout: 0.0\n"                                                                      \
@@ -73,19 +79,27 @@ const char *tuning_config_name(const struct workspace *ws)
     "  DatasetConfig:\n"                                                                           \
     "    shuffle_dataset: true\n"                                                                  \
     "    train_test_split: 1\n"
+#define NOT_QUANTISED "    load_in_4bit: false\n"
+#define QUANTISED(type)                                                                            \
+    "    load_in_4bit: true\n"                                                                     \
+    "    bnb_4bit_quant_type: \"nf4\"\n"                                                           \
+    "    bnb_4bit_compute_dtype: \"" type "\"\n"                                                   \
+    "    bnb_4bit_use_double_quant: true\n"
 
-cJSON *tuning_default_config(const struct workspace *ws)
+cJSON *tuning_default_config(const struct workspace *ws, const struct machine *machine)
 {
-    static const char lora[] = CONFIG_HEAD "    load_in_4bit: false\n" CONFIG_TAIL;
-    static const char qlora[] = CONFIG_HEAD "    load_in_4bit: true\n"
-                                            "    bnb_4bit_quant_type: \"nf4\"\n"
-                                            "    bnb_4bit_compute_dtype: \"bfloat16\"\n"
-                                            "    bnb_4bit_use_double_quant: true\n" CONFIG_TAIL;
+    static const char *const contents[2][2] = {
+        { TRAINING_CONFIG("bfloat16", NOT_QUANTISED),
+          TRAINING_CONFIG("bfloat16", QUANTISED("bfloat16")) },
+        { TRAINING_CONFIG("float16", NOT_QUANTISED),
+          TRAINING_CONFIG("float16", QUANTISED("float16")) },
+    };
+    const char *content =
+        contents[is_float16_only(machine)][tuning_method(ws) == TUNING_QLORA];
     return JOBJ(JS("apiVersion", "v1"), JS("kind", "ConfigMap"),
-                JV("metadata", JOBJ(JS("name", tuning_config_name(ws)),
+                JV("metadata", JOBJ(JS("name", tuning_config_name(ws, machine)),
                                     JS("namespace", ws->metadata->namespace_))),
-                JV("data", JOBJ(JS(TUNING_CONFIG_KEY,
-                                   tuning_method(ws) == TUNING_QLORA ? qlora : lora))));
+                JV("data", JOBJ(JS(TUNING_CONFIG_KEY, content))));
 }
 
 const char *tuning_unsupported(const struct manifest_context *ctx)

@@ -135,7 +135,7 @@ static const char *ensure_tuning(const struct snapshot *snapshot,
         break;
     }
     if (snapshot->config.state == CONFIG_DEFAULTED) {
-        cJSON *config = tuning_default_config(ctx->ws);
+        cJSON *config = tuning_default_config(ctx->ws, snapshot->machine);
         append(out, (struct action){ .kind = ACTION_CREATE,
                                      .gvr = &GVR_CONFIGMAP,
                                      .key = key_of(snapshot, config),
@@ -212,7 +212,7 @@ static void inference_findings(const struct snapshot *snapshot, bool resource_re
     const struct object *set = snapshot->stateful_set;
     bool ours = set != NULL && snapshot_owns(snapshot, set);
 
-    out->phase = "WorkloadReady";
+    out->phase = PHASE_WORKLOAD;
     out->workload_condition = CONDITION_INFERENCE_READY;
     if (ours && resource_ready && stateful_set_is_ready(set->json)) {
         out->workload = (struct finding){ .ok = true,
@@ -247,6 +247,16 @@ static bool job_is(const cJSON *job, const char *type)
     return false;
 }
 
+/* A Job between two states counts no pod as active; what has started stays started. */
+static bool has_started(const struct snapshot *snapshot, const cJSON *job)
+{
+    const struct condition *known = status_condition(snapshot->ws.status, CONDITION_JOB_STARTED);
+    return json_integer_at(job, "status.active", 0) > 0 ||
+           json_integer_at(job, "status.ready", 0) > 0 ||
+           (status_is_true(snapshot->ws.status, CONDITION_JOB_STARTED) &&
+            known->observed_generation.value == snapshot->workspace->generation);
+}
+
 static struct finding failed_finding(const struct snapshot *snapshot)
 {
     const char *message =
@@ -269,7 +279,7 @@ static void tuning_findings(const struct snapshot *snapshot, struct findings *ou
                                             .reason = "WorkspaceTuningJobStatusStarted",
                                             .message = "Tuning job has started" };
 
-    out->phase = "TuningCompleted";
+    out->phase = PHASE_TUNING;
     out->workload_condition = CONDITION_JOB_STARTED;
     out->succeeded = pending;
     if (job != NULL && job_is(job, "Failed")) {
@@ -283,8 +293,7 @@ static void tuning_findings(const struct snapshot *snapshot, struct findings *ou
         out->workload = started;
         out->succeeded = succeeded;
         out->state = "Succeeded";
-    } else if (job != NULL && (json_integer_at(job, "status.active", 0) > 0 ||
-                               json_integer_at(job, "status.ready", 0) > 0)) {
+    } else if (job != NULL && has_started(snapshot, job)) {
         out->workload = started;
         out->succeeded = pods_finding(snapshot, "workspacePending", "tuning is running");
         out->state = "Running";

@@ -33,16 +33,15 @@ bool log_enabled(enum log_level level);
 void log_write(enum log_level level, const char *logger, const char *message,
                const struct log_pair *pairs);
 
-#define LOG_AT(level, logger, message, ...)                                                    \
-    do {                                                                                       \
-        if (log_enabled(level))                                                                \
-            log_write(level, logger, message,                                                  \
-                      (const struct log_pair[]){ __VA_ARGS__ __VA_OPT__(, ){ .key = NULL } }); \
+/* The first element only stands before the comma, for calls without pairs. */
+#define LOG_AT(level, logger, message, ...)                                                  \
+    do {                                                                                     \
+        if (log_enabled(level))                                                              \
+            log_write(level, logger, message,                                                \
+                      (const struct log_pair[]){ { .key = "" }, ##__VA_ARGS__, { 0 } } + 1); \
     } while (0)
 
-#define log_debug(logger, message, ...) \
-    LOG_AT(LOG_DEBUG, logger, message __VA_OPT__(, ) __VA_ARGS__)
-#define log_info(logger, message, ...) LOG_AT(LOG_INFO, logger, message __VA_OPT__(, ) __VA_ARGS__)
-#define log_warn(logger, message, ...) LOG_AT(LOG_WARN, logger, message __VA_OPT__(, ) __VA_ARGS__)
-#define log_error(logger, message, ...) \
-    LOG_AT(LOG_ERROR, logger, message __VA_OPT__(, ) __VA_ARGS__)
+#define log_debug(logger, message, ...) LOG_AT(LOG_DEBUG, logger, message, ##__VA_ARGS__)
+#define log_info(logger, message, ...)  LOG_AT(LOG_INFO, logger, message, ##__VA_ARGS__)
+#define log_warn(logger, message, ...)  LOG_AT(LOG_WARN, logger, message, ##__VA_ARGS__)
+#define log_error(logger, message, ...) LOG_AT(LOG_ERROR, logger, message, ##__VA_ARGS__)

@@ -22,12 +22,11 @@ void metric_add(enum metric_id id, double delta, const char *const *label_values
 void metric_set(enum metric_id id, double value, const char *const *label_values);
 void metric_observe(enum metric_id id, double seconds, const char *const *label_values);
 
-#define METRIC_INC(id, ...) \
-    metric_add(id, 1, (const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
-#define METRIC_SET(id, value, ...) \
-    metric_set(id, value, (const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
-#define METRIC_OBSERVE(id, seconds, ...) \
-    metric_observe(id, seconds, (const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
+/* The first element only stands before the comma, for metrics without labels. */
+#define METRIC_LABELS(...)             ((const char *const[]){ "", ##__VA_ARGS__, NULL } + 1)
+#define METRIC_INC(id, ...)            metric_add(id, 1, METRIC_LABELS(__VA_ARGS__))
+#define METRIC_SET(id, value, ...)     metric_set(id, value, METRIC_LABELS(__VA_ARGS__))
+#define METRIC_OBSERVE(id, value, ...) metric_observe(id, value, METRIC_LABELS(__VA_ARGS__))
 
 /* Reads one series back, 0 when it does not exist. For tests. */
 double metric_value(enum metric_id id, const char *const *label_values);

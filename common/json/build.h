@@ -45,8 +45,7 @@ void json_remove(cJSON *object, const char *name); /* nothing happens when it is
 #define JV(name_, value_) ((struct json_member){ .name = (name_), .value = (value_) })
 #define JF(name_, ...) \
     ((struct json_member){ .name = (name_), .value = json_new_printf(__VA_ARGS__) })
-#define JOBJ(...) \
-    json_object((const struct json_member[]){ __VA_ARGS__ __VA_OPT__(, ){ .name = NULL } })
+#define JOBJ(...) json_object((const struct json_member[]){ __VA_ARGS__, { .name = NULL } })
 #define JARR(...)                               \
     json_array((cJSON *const[]){ __VA_ARGS__ }, \
                sizeof((cJSON *const[]){ __VA_ARGS__ }) / sizeof(cJSON *))

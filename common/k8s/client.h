@@ -1,7 +1,8 @@
-/* The Kubernetes API: one call, one request. Errors carry the server's own words and a code to branch
- * on (404 NOT_FOUND, 409 ALREADY_EXISTS or CONFLICT by the Status reason, 410 EXPIRED, 422 and 400
- * INVALID, 401 and 403 FORBIDDEN, 429 THROTTLED with retry_after_ms, 5xx UNAVAILABLE, ...). Nothing is
- * retried here: the caller's workqueue does that. Thread-safe; blocks up to HTTP_TIMEOUT_MS. */
+/* The Kubernetes API: one call, one request. Errors carry the server's own words and a code to
+ * branch on (404 NOT_FOUND, 409 ALREADY_EXISTS or CONFLICT by the Status reason, 410 EXPIRED, 422
+ * and 400 INVALID, 401 and 403 FORBIDDEN, 429 THROTTLED with retry_after_ms, 5xx UNAVAILABLE, ...).
+ * Nothing is retried here: the caller's workqueue does that. Thread-safe; blocks up to
+ * HTTP_TIMEOUT_MS. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -33,8 +34,8 @@ typedef void k8s_item(void *context, const struct object *object);
 MUST_CHECK int k8s_get(struct k8s_client *c, const struct gvr *gvr, struct object_key key,
                        const struct object **out, struct error *err);
 
-/* Pages through `limit` and `continue`; an expired continue token (410) starts again without paging.
- * *version_out (caller frees) is the list's resourceVersion. */
+/* Pages through `limit` and `continue`; an expired continue token (410) starts again without
+ * paging. *version_out (caller frees) is the list's resourceVersion. */
 MUST_CHECK int k8s_list(struct k8s_client *c, const struct gvr *gvr,
                         const struct list_options *options, k8s_item *item, void *context,
                         char **version_out, struct error *err);
@@ -48,8 +49,8 @@ MUST_CHECK int k8s_create(struct k8s_client *c, const struct gvr *gvr, const cJS
 MUST_CHECK int k8s_apply(struct k8s_client *c, const struct gvr *gvr, const cJSON *object,
                          const struct object **out, struct error *err);
 
-/* JSON merge patch. `subresource` is NULL or "status". Put metadata.resourceVersion into the patch for
- * an optimistic lock. */
+/* JSON merge patch. `subresource` is NULL or "status". Put metadata.resourceVersion into the patch
+ * for an optimistic lock. */
 MUST_CHECK int k8s_merge_patch(struct k8s_client *c, const struct gvr *gvr, struct object_key key,
                                const char *subresource, const cJSON *patch,
                                const struct object **out, struct error *err);
@@ -57,10 +58,11 @@ MUST_CHECK int k8s_merge_patch(struct k8s_client *c, const struct gvr *gvr, stru
 struct delete_options {
     const char *uid;              /* precondition; NULL: none */
     const char *resource_version; /* precondition; NULL: none */
-    const char *propagation;      /* "Background", "Foreground", "Orphan"; NULL: the kind's default */
+    const char *propagation; /* "Background", "Foreground", "Orphan"; NULL: the kind's default */
 };
 
-/* 1 when the object was not there (or has another UID: 409 on the precondition): the outcome "gone". */
+/* 1 when the object was not there (or has another UID: 409 on the precondition): the outcome
+ * "gone". */
 MUST_CHECK int k8s_delete(struct k8s_client *c, const struct gvr *gvr, struct object_key key,
                           const struct delete_options *options, struct error *err);
 
@@ -69,15 +71,16 @@ MUST_CHECK int k8s_delete(struct k8s_client *c, const struct gvr *gvr, struct ob
 enum watch_event_type { WATCH_ADDED, WATCH_MODIFIED, WATCH_DELETED, WATCH_BOOKMARK };
 
 enum {
-    WATCH_SECONDS = 10,            /* asked of the server; then the watch is taken up again */
-    WATCH_SILENCE_MS = 14 * 1000,  /* no byte for so long: the connection is dead, whatever TCP says */
+    WATCH_SECONDS = 10, /* asked of the server; then the watch is taken up again */
+    WATCH_SILENCE_MS =
+        14 * 1000, /* no byte for so long: the connection is dead, whatever TCP says */
     WATCH_LINE_BYTES_MAX = 4 * 1024 * 1024,
 };
 
-/* Called for each event in order; BOOKMARK objects carry metadata.resourceVersion only (object is NULL,
- * `version` is set). */
-typedef void k8s_watch_event(void *context, enum watch_event_type type,
-                             const struct object *object, const char *version);
+/* Called for each event in order; BOOKMARK objects carry metadata.resourceVersion only (object is
+ * NULL, `version` is set). */
+typedef void k8s_watch_event(void *context, enum watch_event_type type, const struct object *object,
+                             const char *version);
 
 /* One watch from `version` on. Returns 0 when the server ended it in the normal way; -1 otherwise:
  * EXPIRED (410, as status or ERROR event), THROTTLED, UNAVAILABLE, TIMEOUT, INVALID (not JSON). */

@@ -1,8 +1,8 @@
 /* Events that tell a user the story of an object. Deduplicated by construction: the Event's name is
- * made from the object's UID, reason and message, so repeating it (also after a crash) raises its count
- * instead of making a second one. Recording never blocks and never fails the caller: a bounded queue
- * and one thread; what does not fit is counted as dropped. The same event again within a minute is only
- * counted here, not written. */
+ * made from the object's UID, reason and message, so repeating it (also after a crash) raises its
+ * count instead of making a second one. Recording never blocks and never fails the caller: a
+ * bounded queue and one thread; what does not fit is counted as dropped. The same event again
+ * within a minute is only counted here, not written. */
 #pragma once
 
 #include <cjson/cJSON.h>

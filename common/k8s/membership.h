@@ -1,8 +1,8 @@
-/* Replicas that share work: each holds a Lease of its own, and a key belongs to the live replica that
- * wins the rendezvous hash (highest random weight). A moment of double ownership must be harmless to the
- * caller. With one replica this is not used at all, and then nothing is written while nothing changes.
- * Lease: 15 s, renewed every 5 s; a member is dead when its renewTime is older than 15 s by our clock
- * since we last saw it change (no trust in others' clocks). */
+/* Replicas that share work: each holds a Lease of its own, and a key belongs to the live replica
+ * that wins the rendezvous hash (highest random weight). A moment of double ownership must be
+ * harmless to the caller. With one replica this is not used at all, and then nothing is written
+ * while nothing changes. Lease: 15 s, renewed every 5 s; a member is dead when its renewTime is
+ * older than 15 s by our clock since we last saw it change (no trust in others' clocks). */
 #pragma once
 
 #include <stdbool.h>

@@ -68,6 +68,8 @@ class Ledger(threading.Thread):
         connection.request("GET", "/" + Cluster.path(self.kind, query=query),
                            headers={"Authorization": f"Bearer {self.cluster.token}"})
         response = connection.getresponse()
+        if response.status != 200:
+            raise OSError(f"the API server refuses a watch: {response.status}")
         while line := response.readline():
             self.take(json.loads(line))
 

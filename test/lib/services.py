@@ -99,7 +99,7 @@ def message_urls(transport, folder):
     names = ("demand", "state", "config-check", "rejection")
     if transport == "ipc":
         return {name: f"ipc://{folder}/{name}" for name in names}
-    return {name: f"{transport}://127.0.0.1:{free_port()}" for name in names}
+    return {name: f"{transport}://localhost:{free_port()}" for name in names}
 
 
 def url_flags(name, urls):

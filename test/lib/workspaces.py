@@ -12,7 +12,7 @@ TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 # What the server or the clock chose.
 VOLATILE = {"uid", "resourceVersion", "creationTimestamp", "managedFields", "deletionTimestamp", "clusterIP",
             "clusterIPs", "nodeInfo", "addresses", "uncountedTerminatedPods", "batch.kubernetes.io/controller-uid",
-            "controller-uid"}
+            "controller-uid", "kaito.sh/applied-hash"}
 
 
 def example(cluster, file, name, version=None):

@@ -31,7 +31,7 @@ static void test_build_leaves_null_out(void **state)
     (void)state;
     check(JOBJ(JS("a", NULL), JV("b", NULL), JS("c", "")), "{\"c\":\"\"}");
     check(JARR(JSTR("a"), JSTR(NULL), JSTR("b")), "[\"a\",\"b\"]");
-    check(JOBJ(), "{}");
+    check(json_new_object(), "{}");
     assert_null(json_new_string(NULL));
 }
 

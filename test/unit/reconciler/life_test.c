@@ -81,31 +81,11 @@ static void pause_ms(long ms)
     nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 }
 
-static int world_open(void **state)
+static void start_informers(struct world *world)
 {
     static store_index *const by_revision[] = { revision_index_workspace };
     static store_index *const by_pod[] = { pod_index_workspace };
-    struct world *world = mem_new(struct world);
     struct error err = ERROR_INIT;
-    world->server = fake_apiserver_new(clock_system());
-    stop_init(&world->stop);
-    world->client = (struct k8s_client){ .transport = fake_apiserver_transport(world->server),
-                                         .stop = &world->stop };
-    world->port = (struct node_port){ .call = answer, .context = world, .url = "inproc://demand" };
-    world->controller = (struct workspace_controller){
-        .observer = { .listers = &world->listers,
-                      .client = &world->client,
-                      .nodes = &world->port,
-                      .catalogue = catalogue_builtin() },
-        .actor = { .client = &world->client,
-                   .events = event_recorder_new(&world->client, "test", clock_system()) },
-        .settings = { .plan = { .catalogue = catalogue_builtin(), .cloud = "azure",
-                                .nodes_max = 8 },
-                      .preset_registry = "registry.example/kaito" },
-        .clock = clock_system(),
-        .queue = workqueue_new("workspace", clock_system()),
-        .resync_ms = 3600 * 1000,
-    };
     struct store **stores[INFORMERS] = { &world->listers.workspaces, &world->listers.stateful_sets,
                                          &world->listers.jobs,       &world->listers.services,
                                          &world->listers.revisions,  &world->listers.pods };
@@ -126,6 +106,40 @@ static int world_open(void **state)
         informer_start(world->informers[i]);
     assert_int_equal(informers_wait(world->informers, INFORMERS, &world->stop, PATIENCE_MS, &err),
                      0);
+}
+
+static void stop_informers(struct world *world)
+{
+    stop_raise(&world->stop);
+    for (size_t i = 0; i < INFORMERS; i++)
+        informer_free(world->informers[i]);
+    stop_fini(&world->stop);
+}
+
+static int world_open(void **state)
+{
+    struct world *world = mem_new(struct world);
+    world->server = fake_apiserver_new(clock_system());
+    stop_init(&world->stop);
+    world->client = (struct k8s_client){ .transport = fake_apiserver_transport(world->server),
+                                         .stop = &world->stop };
+    world->port = (struct node_port){ .call = answer, .context = world, .url = "inproc://demand" };
+    world->controller = (struct workspace_controller){
+        .observer = { .listers = &world->listers,
+                      .client = &world->client,
+                      .nodes = &world->port,
+                      .catalogue = catalogue_builtin(),
+                      .cloud = "azure" },
+        .actor = { .client = &world->client,
+                   .events = event_recorder_new(&world->client, "test", clock_system()) },
+        .settings = { .plan = { .catalogue = catalogue_builtin(), .cloud = "azure",
+                                .nodes_max = 8 },
+                      .preset_registry = "registry.example/kaito" },
+        .clock = clock_system(),
+        .queue = workqueue_new("workspace", clock_system()),
+        .resync_ms = 3600 * 1000,
+    };
+    start_informers(world);
     *state = world;
     return 0;
 }
@@ -134,13 +148,10 @@ static int world_close(void **state)
 {
     struct world *world = *state;
     event_recorder_free(world->controller.actor.events);
-    stop_raise(&world->stop);
-    for (size_t i = 0; i < INFORMERS; i++)
-        informer_free(world->informers[i]);
+    stop_informers(world);
     workqueue_shutdown(world->controller.queue);
     workqueue_free(world->controller.queue);
     fake_apiserver_free(world->server);
-    stop_fini(&world->stop);
     json_free(world->last_demand);
     free(world);
     return 0;
@@ -293,6 +304,20 @@ static void test_life_at_rest_writes_nothing(void **state)
     fake_apiserver_reset_requests(world->server);
     for (int i = 0; i < 3; i++)
         touch(world, PHI);
+    assert_int_equal(fake_apiserver_requests(world->server, NULL, NULL), 0);
+}
+
+/* A process that starts anew knows the objects from lists, not from watches. */
+static void test_life_restart_writes_nothing(void **state)
+{
+    struct world *world = *state;
+    make_inference_ready(world);
+    stop_informers(world);
+    stop_init(&world->stop);
+    pause_ms(50); /* the last event */
+    fake_apiserver_reset_requests(world->server);
+    start_informers(world);
+    settle(world);
     assert_int_equal(fake_apiserver_requests(world->server, NULL, NULL), 0);
 }
 
@@ -520,6 +545,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LIFE(test_life_inference),
         LIFE(test_life_at_rest_writes_nothing),
+        LIFE(test_life_restart_writes_nothing),
         LIFE(test_life_drift_is_put_back),
         LIFE(test_life_deletion_waits_for_claims),
         LIFE(test_life_foreign_finalizer_stays),

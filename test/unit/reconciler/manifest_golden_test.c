@@ -180,7 +180,7 @@ static void test_golden_tuning_qlora(void **state)
     (void)state;
     struct scene scene;
     scene_open(&scene, "test/golden/tuning-qlora.yaml");
-    scene.ctx.config_name = tuning_config_name(&scene.ws);
+    scene.ctx.config_name = tuning_config_name(&scene.ws, scene.plan.machine);
     scene.ctx.output_dir = "/mnt/results";
     assert_golden_revision(&scene);
     assert_null(tuning_unsupported(&scene.ctx));

@@ -23,9 +23,10 @@ static void test_manifest_is_applied(void **state)
         { "{\"a\":1,\"b\":{\"c\":\"x\",\"d\":2}}", "{\"b\":{\"c\":\"x\"}}", true },
         { "{\"b\":{\"c\":\"y\"}}", "{\"b\":{\"c\":\"x\"}}", false },
         { "{}", "{\"b\":{\"c\":\"x\"}}", false },
+        { "{\"metadata\":{}}", "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{}}", true },
         /* what the API server leaves out */
-        { "{}", "{\"a\":null,\"b\":{},\"c\":[],\"d\":\"\",\"e\":false}", true },
-        { "{}", "{\"a\":0}", false },
+        { "{\"s\":{}}", "{\"s\":{\"a\":null,\"b\":{},\"c\":[],\"d\":\"\",\"e\":false}}", true },
+        { "{\"s\":{}}", "{\"s\":{\"a\":0}}", false },
         /* defaulted members of list items, items of others */
         { "{\"l\":[{\"n\":\"a\",\"v\":1},{\"n\":\"b\",\"v\":2}]}", "{\"l\":[{\"n\":\"b\"}]}", true },
         { "{\"l\":[{\"n\":\"a\"},{\"n\":\"x\"},{\"n\":\"b\"}]}", "{\"l\":[{\"n\":\"a\"},{\"n\":\"b\"}]}",

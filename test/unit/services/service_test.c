@@ -175,10 +175,10 @@ static void child_fini(struct child *child)
 
 DEFINE_CLEANUP(child, struct child, child_fini)
 
-#define FLAGS(...)                                           \
-    (const char *const[])                                    \
-    {                                                        \
-        "--health-address=" __VA_OPT__(, ) __VA_ARGS__, NULL \
+#define FLAGS(...)                               \
+    (const char *const[])                        \
+    {                                            \
+        "--health-address=", ##__VA_ARGS__, NULL \
     }
 
 /* ------------------------------------------------------------------ tests */
