@@ -227,8 +227,12 @@ static int do_terminate(struct fulfil *fulfil, const struct object *claim,
     struct driver *driver = fulfil->options.driver;
     int64_t wait_ms = 0;
     int going = driver->terminate(driver, claim, &wait_ms, err);
-    if (going < 0)
+    if (going < 0) {
+        /* Paid for until it is gone: no answer ends the attempts. */
+        if (error_retry_class(err->code) == ERR_RETRY_NEVER)
+            err->code = ERR_INTERNAL;
         return error_wrap(err, "terminate");
+    }
     if (going > 0) {
         result->requeue_after_ms = wait_ms;
         return 0;

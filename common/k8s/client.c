@@ -212,6 +212,26 @@ int k8s_delete(struct k8s_client *c, const struct gvr *gvr, struct object_key ke
     return fail("delete", gvr, key, err);
 }
 
+int k8s_evict(struct k8s_client *c, const struct object *pod, struct error *err)
+{
+    AUTO(call) struct call call = CALL_INIT(&GVR_POD, "POST");
+    AUTO(json)
+    cJSON *body =
+        JOBJ(JS("apiVersion", "policy/v1"), JS("kind", "Eviction"),
+             JV("metadata", JOBJ(JS("name", pod->key.name), JS("namespace", pod->key.namespace_))),
+             JV("deleteOptions", JOBJ(JV("preconditions", JOBJ(JS("uid", pod->uid))))));
+    call.content_type = TYPE_JSON;
+    call.body = body;
+    if (call_object(&call, pod->key, err) < 0)
+        return fail("evict", &GVR_POD, pod->key, err);
+    buf_puts(&call.url, "/eviction");
+    if (call_returning(c, &call, NULL, err) == 0)
+        return 0;
+    if (err->code == ERR_NOT_FOUND)
+        return 1;
+    return fail("evict", &GVR_POD, pod->key, err);
+}
+
 /* ------------------------------------------------------------------ list */
 
 /* All pages are gathered before the first item is handed out, so that the caller sees one

@@ -66,6 +66,10 @@ struct delete_options {
 MUST_CHECK int k8s_delete(struct k8s_client *c, const struct gvr *gvr, struct object_key key,
                           const struct delete_options *options, struct error *err);
 
+/* Asks a pod to leave its node, in the way that respects PodDisruptionBudgets: THROTTLED while one
+ * forbids it. 1: it is gone already. */
+MUST_CHECK int k8s_evict(struct k8s_client *c, const struct object *pod, struct error *err);
+
 /* ------------------------------------------------------------------ watch */
 
 enum watch_event_type { WATCH_ADDED, WATCH_MODIFIED, WATCH_DELETED, WATCH_BOOKMARK };

@@ -11,6 +11,7 @@
 #include "common/base/memory.h"
 #include "common/json/build.h"
 #include "common/json/json.h"
+#include "common/k8s/store.h"
 #include "provisioner/driver.h"
 
 enum {
@@ -130,12 +131,14 @@ static int advance(struct driver *driver, const struct object *claim, int64_t la
     return 0;
 }
 
-static void count_pod(void *context, const struct object *pod)
+static void keep_pod(void *context, const struct object *pod)
 {
-    const cJSON *owner = object_controller(pod);
-    const char *kind = json_string_at(owner, "kind");
-    if (kind == NULL || strcmp(kind, "DaemonSet") != 0)
-        ++*(size_t *)context;
+    struct object_list *pods = context;
+    const char *owner = json_string_at(object_controller(pod), "kind");
+    if (owner != NULL && strcmp(owner, "DaemonSet") == 0)
+        return; /* would only come back */
+    pods->items = mem_realloc(pods->items, (pods->count + 1) * sizeof(*pods->items));
+    pods->items[pods->count++] = object_ref(pod);
 }
 
 /* 1 while pods are still leaving, 0 when none is left or they had their time. */
@@ -151,11 +154,18 @@ static int drain(struct rehearsal *self, const struct object *claim, int64_t *wa
     AUTO_FREE char *selector = mem_printf("spec.nodeName=%s", claim->key.name);
     const struct list_options options = { .field_selector = selector };
     AUTO_FREE char *version = NULL;
-    size_t pods = 0;
-    if (k8s_list(self->options.client, &GVR_POD, &options, count_pod, &pods, &version, err) < 0)
+    AUTO(object_list) struct object_list pods = { 0 };
+    if (k8s_list(self->options.client, &GVR_POD, &options, keep_pod, &pods, &version, err) < 0)
         return -1;
+    for (size_t i = 0; i < pods.count; i++) {
+        if (pods.items[i]->deleting)
+            continue;
+        /* A budget may forbid it for now: asked again until the pods' time is over. */
+        if (k8s_evict(self->options.client, pods.items[i], err) < 0 && err->code != ERR_THROTTLED)
+            return -1;
+    }
     *wait_ms = DRAIN_POLL_MS;
-    return pods > 0 ? 1 : 0;
+    return pods.count > 0 ? 1 : 0;
 }
 
 static int terminate(struct driver *driver, const struct object *claim, int64_t *wait_ms,

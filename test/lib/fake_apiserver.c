@@ -198,7 +198,7 @@ static bool refuse(struct fake_apiserver *server, const struct fake_call *call,
         return true;
     }
     if (call->verb == NULL ||
-        (call->subresource[0] != '\0' &&
+        (call->subresource[0] != '\0' && strcmp(call->subresource, "eviction") != 0 &&
          (strcmp(call->subresource, "status") != 0 || !call->kind->has_status))) {
         put_status(out, 405, "MethodNotAllowed", "the fake server does not know this request", "");
         return true;

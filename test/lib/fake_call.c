@@ -99,6 +99,8 @@ void fake_call_parse(struct fake_call *call, const struct http_request *request)
         call->verb = named ? "get" : call->watch != NULL ? "watch" : "list";
     else if (strcmp(request->method, "POST") == 0 && !named)
         call->verb = "create";
+    else if (strcmp(request->method, "POST") == 0 && strcmp(call->subresource, "eviction") == 0)
+        call->verb = "delete"; /* nothing here disrupts a budget */
     else if (strcmp(request->method, "DELETE") == 0 && named)
         call->verb = "delete";
     else if (strcmp(request->method, "PATCH") == 0 && named)

@@ -34,7 +34,9 @@ def scrub(value, names):
     if isinstance(value, dict):
         return {names.get(key, key): scrub(item, names) for key, item in value.items() if key not in VOLATILE}
     if isinstance(value, list):
-        return [scrub(item, names) for item in value]
+        items = [scrub(item, names) for item in value]
+        conditions = items and all(isinstance(item, dict) and {"type", "status"} <= item.keys() for item in items)
+        return {item["type"]: item for item in items} if conditions else items  # a map, for its readers
     if isinstance(value, str):
         for text, name in names.items():
             value = value.replace(text, name)

@@ -234,6 +234,24 @@ static void test_life_of_a_claim(void **state)
     run_until(world, all_gone, "claim and node are gone");
 }
 
+/* Before the node goes, its pods do: those that nobody else deletes are evicted. */
+static void test_a_node_is_drained_before_it_goes(void **state)
+{
+    struct world *world = *state;
+    add_claim(world);
+    run_until(world, node_exists, "the node");
+    make_node_ready(world);
+    run_until(world, claim_ready, "the claim is Ready");
+    fake_apiserver_create(
+        world->server, &GVR_POD,
+        json_literal("{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\","
+                     "\"namespace\":\"default\"},\"spec\":{\"nodeName\":\"ws1\"}}"));
+    fake_apiserver_delete(world->server, &GVR_NODECLAIM, claim_key);
+    run_until(world, all_gone, "claim and node are gone");
+    assert_int_equal(fake_apiserver_object_count(world->server, &GVR_POD), 0);
+    assert_int_equal(fake_apiserver_requests(world->server, "delete", "pods/eviction"), 1);
+}
+
 static void test_a_claim_whose_node_is_gone_is_given_up(void **state)
 {
     struct world *world = *state;
@@ -272,6 +290,7 @@ int main(void)
         cmocka_unit_test(test_claim_conditions_keep_the_time_of_what_did_not_change),
         cmocka_unit_test(test_claim_conditions_ready_when_all_is_done),
         WITH_WORLD(test_life_of_a_claim),
+        WITH_WORLD(test_a_node_is_drained_before_it_goes),
         WITH_WORLD(test_a_claim_whose_node_is_gone_is_given_up),
         WITH_WORLD(test_life_survives_each_fault),
     };
