@@ -46,7 +46,7 @@ static int patch_metadata(const struct actor *actor, const struct action *action
     AUTO(object) const struct object *patched = NULL;
     if (k8s_merge_patch(actor->client, action->gvr, action->key, NULL, action->body, &patched,
                         err) < 0)
-        return -1;
+        return err->code == ERR_NOT_FOUND ? ACT_GONE : -1;
     snapshot->resource_version = arena_strdup(snapshot->arena, patched->resource_version);
     return 0;
 }
@@ -78,9 +78,12 @@ int act(const struct actor *actor, const struct decision *decision, struct snaps
                                          [ACTION_METADATA] = "patch" };
     for (size_t i = 0; i < decision->action_count; i++) {
         const struct action *action = &decision->actions[i];
-        if (perform(actor, action, snapshot, err) < 0)
+        int result = perform(actor, action, snapshot, err);
+        if (result < 0)
             return error_wrap(err, "%s %s %s", verbs[action->kind], action->gvr->kind,
                               action->key.name);
+        if (result == ACT_GONE)
+            return ACT_GONE;
         tell(actor, snapshot, &action->done);
     }
     return 0;
@@ -91,13 +94,13 @@ int act_status(const struct actor *actor, const struct decision *decision,
 {
     if (!decision->has_status)
         return 0;
-    AUTO(json) cJSON *patch =
-        status_patch(&snapshot->ws, &decision->status, snapshot->resource_version);
+    AUTO(json)
+    cJSON *patch = status_patch(&snapshot->ws, &decision->status, snapshot->resource_version);
     if (patch == NULL)
         return 0;
     if (k8s_merge_patch(actor->client, &GVR_WORKSPACE, snapshot->workspace->key, "status", patch,
                         NULL, err) < 0)
-        return error_wrap(err, "write status");
+        return err->code == ERR_NOT_FOUND ? ACT_GONE : error_wrap(err, "write status");
     for (size_t i = 0; i < decision->event_count; i++)
         tell(actor, snapshot, &decision->events[i]);
     return 0;

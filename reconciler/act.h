@@ -1,4 +1,5 @@
-/* Carries out what was decided, in order, stopping at the first failure. All actions can be repeated. */
+/* Carries out what was decided, in order, stopping at the first failure. All actions can be
+ * repeated. */
 #pragma once
 
 #include "common/k8s/client.h"
@@ -9,6 +10,8 @@ struct actor {
     struct k8s_client *client;
     struct event_recorder *events;
 };
+
+enum { ACT_GONE = 1 }; /* the Workspace is not there any more: nothing else is to be done */
 
 /* The actions; the snapshot learns the resourceVersion of a patched Workspace. */
 MUST_CHECK int act(const struct actor *actor, const struct decision *decision,

@@ -58,9 +58,10 @@ static int write_secret(const struct pass *pass, const char *name, const char *t
     cJSON *metadata = JOBJ(JS("name", read == NULL ? name : NULL),
                            JS("namespace", read == NULL ? pass->options->namespace_ : NULL),
                            JS("resourceVersion", read != NULL ? read->resource_version : NULL));
-    AUTO(json) cJSON *body = JOBJ(
-        JS("apiVersion", read == NULL ? "v1" : NULL), JS("kind", read == NULL ? "Secret" : NULL),
-        JV("metadata", metadata), JS("type", read == NULL ? type : NULL), JV("data", data));
+    AUTO(json)
+    cJSON *body = JOBJ(JS("apiVersion", read == NULL ? "v1" : NULL),
+                       JS("kind", read == NULL ? "Secret" : NULL), JV("metadata", metadata),
+                       JS("type", read == NULL ? type : NULL), JV("data", data));
     int result = read == NULL ? k8s_create(pass->client, &GVR_SECRET, body, NULL, err)
                               : k8s_merge_patch(pass->client, &GVR_SECRET, secret_key(pass, name),
                                                 NULL, body, NULL, err);
@@ -162,8 +163,7 @@ static cJSON *with_bundle(const cJSON *webhooks, const char *bundle)
     cJSON *list = json_new_array();
     bool differs = false;
     const cJSON *webhook;
-    cJSON_ArrayForEach(webhook, webhooks)
-    {
+    cJSON_ArrayForEach(webhook, webhooks) {
         const char *own = json_string_at(webhook, "clientConfig.caBundle");
         differs |= own == NULL || strcmp(own, bundle) != 0;
         cJSON *config = json_copy(json_get(webhook, "clientConfig"));
@@ -191,9 +191,9 @@ static int keep_configuration(const struct pass *pass, const struct gvr *gvr, co
     cJSON *webhooks = with_bundle(json_get(there->json, "webhooks"), bundle);
     if (webhooks == NULL)
         return 0;
-    AUTO(json) cJSON *patch =
-        JOBJ(JV("metadata", JOBJ(JS("resourceVersion", there->resource_version))),
-             JV("webhooks", webhooks));
+    AUTO(json)
+    cJSON *patch = JOBJ(JV("metadata", JOBJ(JS("resourceVersion", there->resource_version))),
+                        JV("webhooks", webhooks));
     if (k8s_merge_patch(pass->client, gvr, key, NULL, patch, NULL, err) < 0)
         return error_wrap(err, "write caBundle of %s", gvr->kind);
     log_info("certificates", "wrote caBundle", KV("kind", gvr->kind), KV("name", key.name));
@@ -222,7 +222,7 @@ static void show_expiry(const char *name, const char *certificate)
     struct certificate_info info;
     struct error err = ERROR_INIT;
     if (certificate_inspect(certificate, &info, &err) == 0)
-        METRIC_SET(METRIC_CERTIFICATE_EXPIRY_SECONDS, (double)(info.not_after_ms / 1000), name);
+        METRIC_SET(METRIC_CERTIFICATE_EXPIRY_SECONDS, (double)info.not_after_ms / 1000, name);
 }
 
 int certificate_pass(const struct certificate_keeper_options *options, struct k8s_client *client,
@@ -270,8 +270,8 @@ static void *keep(void *argument)
     int64_t pause_ms = 0;
     while (!stop_wait(keeper->stop, pause_ms)) {
         struct error err = ERROR_INIT;
-        int result = certificate_pass(keeper->options, keeper->client,
-                                      clock_realtime(keeper->clock), &err);
+        int result =
+            certificate_pass(keeper->options, keeper->client, clock_realtime(keeper->clock), &err);
         set_problem(keeper, result < 0 ? err.message : "");
         if (result < 0 && err.code != ERR_CANCELLED)
             log_warn("certificates", "certificates are not in place", KVERR(&err));
@@ -280,9 +280,9 @@ static void *keep(void *argument)
     return NULL;
 }
 
-struct certificate_keeper *certificate_keeper_start(const struct certificate_keeper_options *options,
-                                                    struct k8s_client *client, struct stop *stop,
-                                                    const struct clock *clock)
+struct certificate_keeper *certificate_keeper_start(
+    const struct certificate_keeper_options *options, struct k8s_client *client, struct stop *stop,
+    const struct clock *clock)
 {
     struct certificate_keeper *keeper = mem_new(struct certificate_keeper);
     keeper->options = options;

@@ -1,7 +1,7 @@
 /* Keeps the certificates of the installation: in the Secret ckaito-certificates (the truth that
  * replicas share), in the Secrets ckaito-webhook-tls and ckaito-bus-tls that Pods mount, as files
- * where a folder is given, and as the caBundle of the webhook configurations. Looks once a minute and
- * writes only what differs. One thread. */
+ * where a folder is given, and as the caBundle of the webhook configurations. Looks once a minute
+ * and writes only what differs. One thread. */
 #pragma once
 
 #include <stdint.h>
@@ -24,9 +24,9 @@ struct certificate_keeper_options {
 struct certificate_keeper;
 
 /* Borrows everything. The first pass begins at once. */
-struct certificate_keeper *certificate_keeper_start(const struct certificate_keeper_options *options,
-                                                    struct k8s_client *client, struct stop *stop,
-                                                    const struct clock *clock);
+struct certificate_keeper *certificate_keeper_start(
+    const struct certificate_keeper_options *options, struct k8s_client *client, struct stop *stop,
+    const struct clock *clock);
 /* Appends one line while the certificates are not in place. */
 void certificate_keeper_probe(struct certificate_keeper *keeper, struct buf *reasons);
 /* After stop_raise. NULL is fine. */

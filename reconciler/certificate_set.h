@@ -1,10 +1,11 @@
 /* The certificates of an installation: an authority, a leaf for the webhook and one for the message
- * bus. Renewal is a pure function of the set and the time (but for random numbers), so replicas that
- * share a set agree on what is due.
+ * bus. Renewal is a pure function of the set and the time (but for random numbers), so replicas
+ * that share a set agree on what is due.
  *
- * A new authority is announced before it is used: for CERTIFICATE_SETTLE_MS the bundle holds it while
- * the leaves stay as they are; then they are issued anew; and the old authority leaves the bundle when
- * the new leaves have been out for as long. Nobody ever sees a leaf whose authority it does not know. */
+ * A new authority is announced before it is used: for CERTIFICATE_SETTLE_MS the bundle holds it
+ * while the leaves stay as they are; then they are issued anew; and the old authority leaves the
+ * bundle when the new leaves have been out for as long. Nobody ever sees a leaf whose authority it
+ * does not know. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -19,7 +20,9 @@
 #define CERTIFICATE_AUTHORITY_MS (3650 * CERTIFICATE_DAY_MS)
 #define CERTIFICATE_LEAF_MS      (90 * CERTIFICATE_DAY_MS)
 #define CERTIFICATE_SKEW_MS      INT64_C(300000) /* for clocks that are behind ours */
-#define CERTIFICATE_SETTLE_MS    INT64_C(600000) /* a mounted Secret reaches every Pod in this time */
+#define CERTIFICATE_SETTLE_MS                                          \
+    INT64_C(600000) /* a mounted Secret reaches every Pod in this time \
+                     */
 
 enum certificate_leaf { LEAF_WEBHOOK, LEAF_BUS, LEAF_COUNT };
 enum { CERTIFICATE_HOSTS_MAX = 32 };

@@ -33,9 +33,9 @@ static void add(struct check *check, struct problem problem)
         .path = check->path,
         .severity = "error",
         .value = problem.value,
-        .detail = arena_printf(check->arena, "ConfigMap %s, key %s%s%s: %s", check->name,
-                               check->key, colon, problem.inner != NULL ? problem.inner : "",
-                               problem.detail),
+        .detail =
+            arena_printf(check->arena, "ConfigMap %s, key %s%s%s: %s", check->name, check->key,
+                         colon, problem.inner != NULL ? problem.inner : "", problem.detail),
         .fix = problem.fix,
         .rule = problem.rule,
     };
@@ -53,10 +53,10 @@ static cJSON *document(struct check *check, const cJSON *data, const char *missi
 {
     const cJSON *text = json_get(data, check->key);
     if (!cJSON_IsString(text)) {
-        add(check, (struct problem){ .rule = missing_rule,
-                                     .detail = "the ConfigMap has no such key",
-                                     .fix = arena_printf(check->arena, "put the content under %s",
-                                                         check->key) });
+        add(check, (struct problem){
+                       .rule = missing_rule,
+                       .detail = "the ConfigMap has no such key",
+                       .fix = arena_printf(check->arena, "put the content under %s", check->key) });
         return NULL;
     }
     cJSON *json = NULL;
@@ -112,23 +112,21 @@ static void check_inference(struct check *check, const cJSON *data, const struct
     if (json == NULL || cJSON_IsNull(json))
         return;
     const cJSON *vllm = json_get(json, "vllm");
-    if (!cJSON_IsObject(json) ||
-        (vllm != NULL && !cJSON_IsObject(vllm) && !cJSON_IsNull(vllm))) {
+    if (!cJSON_IsObject(json) || (vllm != NULL && !cJSON_IsObject(vllm) && !cJSON_IsNull(vllm))) {
         add(check, (struct problem){ .rule = "F3",
                                      .detail = "must be a map with a map \"vllm\" in it",
                                      .fix = "write \"vllm:\" and below it one line an option" });
         return;
     }
     const cJSON *option;
-    cJSON_ArrayForEach(option, vllm)
-    {
+    cJSON_ArrayForEach(option, vllm) {
         if (cJSON_IsObject(option) || cJSON_IsArray(option))
-            add(check, (struct problem){
-                           .rule = "F3",
-                           .inner = arena_printf(check->arena, "vllm.%s", option->string),
-                           .value = show(check, option),
-                           .detail = "must be one value, not a list or a map",
-                           .fix = "write a structured option as quoted JSON text" });
+            add(check,
+                (struct problem){ .rule = "F3",
+                                  .inner = arena_printf(check->arena, "vllm.%s", option->string),
+                                  .value = show(check, option),
+                                  .detail = "must be one value, not a list or a map",
+                                  .fix = "write a structured option as quoted JSON text" });
         else if (strcmp(option->string, "max-model-len") == 0 && !cJSON_IsNull(option))
             check_context(check, option, model);
     }
@@ -144,22 +142,23 @@ static bool is_qlora(const struct workspace *ws)
 
 static void check_sections(struct check *check, const cJSON *config)
 {
-    static const char *const known[] = { "ModelConfig",       "QuantizationConfig", "LoraConfig",
-                                         "TrainingArguments", "DatasetConfig",      "DataCollator" };
+    static const char *const known[] = {
+        "ModelConfig",       "QuantizationConfig", "LoraConfig",
+        "TrainingArguments", "DatasetConfig",      "DataCollator"
+    };
     const cJSON *section;
-    cJSON_ArrayForEach(section, config)
-    {
+    cJSON_ArrayForEach(section, config) {
         size_t i = 0;
         while (i < ARRAY_LEN(known) && strcmp(section->string, known[i]) != 0)
             i++;
         if (i == ARRAY_LEN(known))
-            add(check, (struct problem){
-                           .rule = "T14",
-                           .inner = "training_config",
-                           .value = arena_strndup(check->arena, section->string, 128),
-                           .detail = "is not a section of the training configuration",
-                           .fix = "use ModelConfig, QuantizationConfig, LoraConfig, "
-                                  "TrainingArguments, DatasetConfig or DataCollator" });
+            add(check,
+                (struct problem){ .rule = "T14",
+                                  .inner = "training_config",
+                                  .value = arena_strndup(check->arena, section->string, 128),
+                                  .detail = "is not a section of the training configuration",
+                                  .fix = "use ModelConfig, QuantizationConfig, LoraConfig, "
+                                         "TrainingArguments, DatasetConfig or DataCollator" });
     }
 }
 
@@ -310,8 +309,8 @@ void config_missing(enum config_use use, const char *name, const char *why, stru
         .path = reference_path(use),
         .severity = "warning",
         .value = name,
-        .detail = arena_printf(arena, "ConfigMap %s %s; nothing is started until it is there", name,
-                               why),
+        .detail =
+            arena_printf(arena, "ConfigMap %s %s; nothing is started until it is there", name, why),
         .fix = "create the ConfigMap in the namespace of the Workspace",
         .rule = use == CONFIG_FOR_INFERENCE ? "F1" : "T10",
     };

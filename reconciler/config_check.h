@@ -1,6 +1,6 @@
-/* What is wrong in the ConfigMap that a Workspace names, before anything is bought for it; and the two
- * facts that planning and manifests take from it. Rules F2, F3, F5, F6 (inference) and T11 to T21
- * (tuning) of the spec. Pure. */
+/* What is wrong in the ConfigMap that a Workspace names, before anything is bought for it; and the
+ * two facts that planning and manifests take from it. Rules F2, F3, F5, F6 (inference) and T11 to
+ * T21 (tuning) of the spec. Pure. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -24,8 +24,9 @@ struct config_reading {
     const char *output_dir; /* TrainingArguments.output_dir as written; NULL: not set */
 };
 
-/* `data` is the ConfigMap's `data` member (may be NULL), `name` "namespace/name" for the texts. `model` may
- * be NULL: then nothing is said about its context. Texts live in the arena or borrow from `data`. */
+/* `data` is the ConfigMap's `data` member (may be NULL), `name` "namespace/name" for the texts.
+ * `model` may be NULL: then nothing is said about its context. Texts live in the arena or borrow
+ * from `data`. */
 void config_check(enum config_use use, const cJSON *data, const char *name,
                   const struct workspace *ws, const struct model *model, struct arena *arena,
                   struct config_reading *out);

@@ -137,11 +137,10 @@ static void prepare_metadata(const struct snapshot *snapshot, const struct revis
         equal(object_annotation(snapshot->workspace, ANNOTATION_HASH), revision->hash) &&
         equal(object_annotation(snapshot->workspace, ANNOTATION_REVISION), number))
         return;
-    cJSON *metadata =
-        JOBJ(JS("resourceVersion", snapshot->resource_version),
-             JV("finalizers", has_finalizer ? NULL : finalizers_with_ours(snapshot)),
-             JV("annotations",
-                JOBJ(JS(ANNOTATION_HASH, revision->hash), JS(ANNOTATION_REVISION, number))));
+    cJSON *metadata = JOBJ(JS("resourceVersion", snapshot->resource_version),
+                           JV("finalizers", has_finalizer ? NULL : finalizers_with_ours(snapshot)),
+                           JV("annotations", JOBJ(JS(ANNOTATION_HASH, revision->hash),
+                                                  JS(ANNOTATION_REVISION, number))));
     append(out, (struct action){ .kind = ACTION_METADATA,
                                  .gvr = &GVR_WORKSPACE,
                                  .key = snapshot->workspace->key,
@@ -193,9 +192,9 @@ static bool says_new(const struct snapshot *snapshot, const struct decision *dec
 {
     const struct condition *before = old_condition(snapshot, type);
     const struct condition *now = status_condition(&decision->status, type);
-    return now != NULL && (before == NULL || !equal(before->status, now->status) ||
-                           !equal(before->reason, now->reason) ||
-                           !equal(before->message, now->message));
+    return now != NULL &&
+           (before == NULL || !equal(before->status, now->status) ||
+            !equal(before->reason, now->reason) || !equal(before->message, now->message));
 }
 
 static void note_trouble(const struct snapshot *snapshot, struct decision *out)
@@ -218,8 +217,7 @@ static void note_progress(const struct snapshot *snapshot, struct decision *out)
     struct arena *arena = snapshot->arena;
 
     if (findings->plan != NULL && findings->plan->summary != NULL &&
-        (old == NULL || old->plan == NULL ||
-         !equal(old->plan->summary, findings->plan->summary)))
+        (old == NULL || old->plan == NULL || !equal(old->plan->summary, findings->plan->summary)))
         note(out, "Normal", "Planned", findings->plan->summary);
     if (findings->nodes_known && old_condition(snapshot, CONDITION_NODECLAIM_READY) == NULL &&
         snapshot->nodes.claims.count > 0)
@@ -254,13 +252,13 @@ static void remove_finalizer(const struct snapshot *snapshot, struct decision *o
         if (!equal(list->items[i], WORKSPACE_FINALIZER))
             json_append(kept, json_new_string(list->items[i]));
     }
-    append(out, (struct action){
-                    .kind = ACTION_METADATA,
-                    .gvr = &GVR_WORKSPACE,
-                    .key = snapshot->workspace->key,
-                    .body = JOBJ(JV("metadata",
-                                    JOBJ(JS("resourceVersion", snapshot->resource_version),
-                                         JV("finalizers", kept)))) });
+    append(out,
+           (struct action){
+               .kind = ACTION_METADATA,
+               .gvr = &GVR_WORKSPACE,
+               .key = snapshot->workspace->key,
+               .body = JOBJ(JV("metadata", JOBJ(JS("resourceVersion", snapshot->resource_version),
+                                                JV("finalizers", kept)))) });
 }
 
 static void decide_deletion(const struct snapshot *snapshot, int64_t now_ms, struct decision *out)
@@ -280,8 +278,7 @@ static void decide_deletion(const struct snapshot *snapshot, int64_t now_ms, str
     } else if (nodes->claims.count > 0) {
         why.message = arena_printf(snapshot->arena, "waiting for NodeClaims to go: %s",
                                    claim_names(&nodes->claims, snapshot->arena));
-        why.object =
-            arena_printf(snapshot->arena, "NodeClaim/%s", nodes->claims.items[0].name);
+        why.object = arena_printf(snapshot->arena, "NodeClaim/%s", nodes->claims.items[0].name);
         out->requeue_after_ms = REQUEUE_DELETING_MS;
     } else if (workload) {
         why.message = "waiting for the workload to go";

@@ -49,7 +49,7 @@ struct decision {
     size_t action_count;
     bool has_status;
     struct workspace_status status;
-    struct findings findings; /* what the status was made from */
+    struct findings findings;                /* what the status was made from */
     struct note events[DECISION_EVENTS_MAX]; /* after the status was written */
     size_t event_count;
     int64_t requeue_after_ms; /* 0: the usual resync */

@@ -25,8 +25,8 @@ static void count(const char *type, const char *outcome)
 
 /* ------------------------------------------------------------------ NodeState */
 
-/* True when no message of this publisher was missed. A publisher seen for the first time may have said
- * something before we listened. */
+/* True when no message of this publisher was missed. A publisher seen for the first time may have
+ * said something before we listened. */
 static bool follows(struct state_follower *follower, const struct node_state *state)
 {
     const char *name = state->publisher != NULL ? state->publisher : "";
@@ -59,8 +59,8 @@ void inbox_node_state(void *context, const struct envelope *message)
         return;
     }
     count(MESSAGE_NODE_STATE, "ok");
-    workspace_enqueue(follower->controller, (struct object_key){ .namespace_ = state.namespace_,
-                                                                 .name = state.name });
+    workspace_enqueue(follower->controller,
+                      (struct object_key){ .namespace_ = state.namespace_, .name = state.name });
     if (!follows(follower, &state))
         workspace_enqueue_restless(follower->controller);
 }

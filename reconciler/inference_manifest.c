@@ -4,6 +4,7 @@
 
 #include "common/json/build.h"
 #include "common/json/json.h"
+#include "reconciler/inference_command.h"
 #include "reconciler/inference_pod.h"
 
 const char *inference_headless_name(const struct workspace *ws, struct arena *arena)
@@ -53,11 +54,12 @@ cJSON *inference_service(const struct manifest_context *ctx)
         json_append(ports, port("kv-events", KV_EVENTS_PORT, KV_EVENTS_PORT));
     cJSON *service = JOBJ(
         JS("apiVersion", "v1"), JS("kind", "Service"), JV("metadata", manifest_metadata(ctx, name)),
-        JV("spec", JOBJ(JS("type", balanced ? "LoadBalancer" : "ClusterIP"),
-                        JB("publishNotReadyAddresses", true),
-                        JV("selector", JOBJ(JS(LABEL_WORKSPACE, name),
-                                            JF("statefulset.kubernetes.io/pod-name", "%s-0", name))),
-                        JV("ports", ports))));
+        JV("spec",
+           JOBJ(JS("type", balanced ? "LoadBalancer" : "ClusterIP"),
+                JB("publishNotReadyAddresses", true),
+                JV("selector", JOBJ(JS(LABEL_WORKSPACE, name),
+                                    JF("statefulset.kubernetes.io/pod-name", "%s-0", name))),
+                JV("ports", ports))));
     manifest_seal(service);
     return service;
 }
@@ -65,11 +67,10 @@ cJSON *inference_service(const struct manifest_context *ctx)
 cJSON *inference_headless_service(const struct manifest_context *ctx)
 {
     const char *name = inference_headless_name(ctx->ws, ctx->arena);
-    cJSON *service =
-        JOBJ(JS("apiVersion", "v1"), JS("kind", "Service"),
-             JV("metadata", manifest_metadata(ctx, name)),
-             JV("spec", JOBJ(JS("clusterIP", "None"), JB("publishNotReadyAddresses", true),
-                             JV("selector", JOBJ(JS(LABEL_WORKSPACE, ctx->ws->metadata->name))))));
+    cJSON *service = JOBJ(
+        JS("apiVersion", "v1"), JS("kind", "Service"), JV("metadata", manifest_metadata(ctx, name)),
+        JV("spec", JOBJ(JS("clusterIP", "None"), JB("publishNotReadyAddresses", true),
+                        JV("selector", JOBJ(JS(LABEL_WORKSPACE, ctx->ws->metadata->name))))));
     manifest_seal(service);
     return service;
 }
@@ -96,13 +97,12 @@ static cJSON *weights_claim(const struct manifest_context *ctx)
         class = json_string_at(spec, "storageClassName");
         size = json_string_at(spec, "resources.requests.storage");
     }
-    return JOBJ(JV("metadata", JOBJ(JS("name", WEIGHTS_VOLUME),
-                                    JV("labels", JOBJ(JS(LABEL_WORKSPACE,
-                                                         ctx->ws->metadata->name))))),
-                JV("spec", JOBJ(JV("accessModes", JARR(JSTR("ReadWriteOnce"))),
-                                JS("storageClassName", class),
-                                JV("resources",
-                                   JOBJ(JV("requests", JOBJ(JS("storage", size))))))));
+    return JOBJ(
+        JV("metadata", JOBJ(JS("name", WEIGHTS_VOLUME),
+                            JV("labels", JOBJ(JS(LABEL_WORKSPACE, ctx->ws->metadata->name))))),
+        JV("spec",
+           JOBJ(JV("accessModes", JARR(JSTR("ReadWriteOnce"))), JS("storageClassName", class),
+                JV("resources", JOBJ(JV("requests", JOBJ(JS("storage", size))))))));
 }
 
 static bool keeps_weights_on_claim(const struct manifest_context *ctx)
@@ -125,15 +125,15 @@ static cJSON *preset_stateful_set(const struct manifest_context *ctx)
     cJSON *metadata = manifest_metadata(ctx, name);
     json_set(metadata, "annotations",
              JOBJ(JF(ANNOTATION_REVISION, "%lld", (long long)ctx->revision)));
-    cJSON *spec = JOBJ(
-        JI("replicas", ctx->plan->node_count), JS("podManagementPolicy", "Parallel"),
-        JS("serviceName", inference_headless_name(ctx->ws, ctx->arena)),
-        JV("persistentVolumeClaimRetentionPolicy",
-           JOBJ(JS("whenScaled", "Retain"), JS("whenDeleted", "Delete"))),
-        JV("selector", JOBJ(JV("matchLabels", manifest_selector(ctx)))),
-        JV("template",
-           JOBJ(JV("metadata", JOBJ(JV("labels", manifest_selector(ctx)))), JV("spec", pod))),
-        JV("volumeClaimTemplates", claim ? JARR(weights_claim(ctx)) : NULL));
+    cJSON *spec =
+        JOBJ(JI("replicas", ctx->plan->node_count), JS("podManagementPolicy", "Parallel"),
+             JS("serviceName", inference_headless_name(ctx->ws, ctx->arena)),
+             JV("persistentVolumeClaimRetentionPolicy",
+                JOBJ(JS("whenScaled", "Retain"), JS("whenDeleted", "Delete"))),
+             JV("selector", JOBJ(JV("matchLabels", manifest_selector(ctx)))),
+             JV("template",
+                JOBJ(JV("metadata", JOBJ(JV("labels", manifest_selector(ctx)))), JV("spec", pod))),
+             JV("volumeClaimTemplates", claim ? JARR(weights_claim(ctx)) : NULL));
     return JOBJ(JS("apiVersion", "apps/v1"), JS("kind", "StatefulSet"), JV("metadata", metadata),
                 JV("spec", spec));
 }
@@ -147,17 +147,18 @@ static cJSON *user_template(const struct manifest_context *ctx)
         labels = json_new_object();
     AUTO(json) cJSON *selector = manifest_selector(ctx);
     const cJSON *label;
-    cJSON_ArrayForEach(label, selector) json_set(labels, label->string, json_copy(label));
+    cJSON_ArrayForEach(label, selector)
+        json_set(labels, label->string, json_copy(label));
 
     cJSON *spec = json_copy(json_get(given, "spec"));
     const cJSON *own = json_get(spec, "tolerations");
     cJSON *list = cJSON_IsArray(own) ? json_copy(own) : json_new_array();
     json_set(spec, "tolerations", tolerations(ctx, list));
     json_set(spec, "affinity", manifest_affinity(ctx, true));
-    return JOBJ(JV("metadata", JOBJ(JV("labels", labels),
-                                    JV("annotations",
-                                       json_copy(json_at(given, "metadata.annotations"))))),
-                JV("spec", spec));
+    return JOBJ(
+        JV("metadata", JOBJ(JV("labels", labels),
+                            JV("annotations", json_copy(json_at(given, "metadata.annotations"))))),
+        JV("spec", spec));
 }
 
 static cJSON *template_stateful_set(const struct manifest_context *ctx)

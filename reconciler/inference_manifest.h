@@ -1,5 +1,5 @@
-/* The objects that serve a model: StatefulSet, Service and headless Service (spec 6.1, 6.2, 7.1). Pure; the
- * caller owns the trees, which are sealed. */
+/* The objects that serve a model: StatefulSet, Service and headless Service (spec 6.1, 6.2, 7.1).
+ * Pure; the caller owns the trees, which are sealed. */
 #pragma once
 
 #include "reconciler/manifest.h"

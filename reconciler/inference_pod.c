@@ -1,25 +1,20 @@
 #include "reconciler/inference_pod.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "common/json/build.h"
 #include "common/json/json.h"
+#include "reconciler/inference_command.h"
 
-#define VLLM_COMMAND         "python3 /workspace/vllm/inference_api.py"
-#define TRANSFORMERS_COMMAND "accelerate launch"
-#define TRANSFORMERS_PROGRAM "/workspace/tfs/inference_api.py"
-#define HEALTH_CHECK         "python3 /workspace/vllm/multi-node-health-check.py"
-#define BENCHMARK            "/workspace/vllm/benchmark_entrypoint.py"
-#define SERVING              "/workspace/vllm/multi-node-serving.sh"
-#define WEIGHTS_FOLDER       "/workspace/weights"
-#define CUDA_FOLDER          "/opt/kaito/cuda/129"
-#define CUDA_VOLUME          "cuda-toolkit-hostpath"
-#define LOCAL_VOLUME         "model-weights-hostpath"
-#define ADAPTER_VOLUME       "adapter-volume"
-#define ADAPTER_FOLDER       "/mnt/adapter"
+#define HEALTH_CHECK   "python3 /workspace/vllm/multi-node-health-check.py"
+#define BENCHMARK      "/workspace/vllm/benchmark_entrypoint.py"
+#define CUDA_FOLDER    "/opt/kaito/cuda/129"
+#define CUDA_VOLUME    "cuda-toolkit-hostpath"
+#define LOCAL_VOLUME   "model-weights-hostpath"
+#define ADAPTER_VOLUME "adapter-volume"
+#define ADAPTER_FOLDER "/mnt/adapter"
 
-enum { PARAMETERS_OF_OURS = 24, PROBE_PERIOD_S = 10 };
+enum { PROBE_PERIOD_S = 10 };
 
 /* A pod spec under construction. */
 struct pod {
@@ -33,159 +28,11 @@ static bool annotation_is(const struct workspace *ws, const char *key, const cha
     return own != NULL && strcmp(own, value) == 0;
 }
 
-bool inference_uses_local_weights(const struct workspace *ws)
-{
-    return annotation_is(ws, ANNOTATION_LOCAL_WEIGHTS, "true");
-}
-
-static bool is_distributed(const struct manifest_context *ctx)
-{
-    return ctx->plan->runtime == RUNTIME_VLLM && ctx->plan->node_count > 1;
-}
-
 static bool needs_cuda_toolkit(const struct manifest_context *ctx)
 {
     const struct model *model = ctx->plan->model;
-    return ctx->plan->runtime == RUNTIME_VLLM && (model->cuda_toolkit.value || model->deep_gemm.value);
-}
-
-static const char *lower(const char *text, struct arena *arena)
-{
-    char *out = arena_strdup(arena, text);
-    for (char *p = out; *p != '\0'; p++)
-        *p = (char)tolower((unsigned char)*p);
-    return out;
-}
-
-/* The folder on the node: the preset as one lower-case segment. */
-static const char *local_weights_folder(const struct manifest_context *ctx)
-{
-    const char *name = ctx->ws->inference->preset->name;
-    name += strspn(name, " \t");
-    char *folder = arena_printf(ctx->arena, "/opt/kaito/models/%s", lower(name, ctx->arena));
-    for (char *p = folder + strlen("/opt/kaito/models/"); *p != '\0'; p++) {
-        if (*p == '/' || *p == '\\')
-            *p = '-';
-    }
-    return folder;
-}
-
-/* ------------------------------------------------------------------ command line */
-
-static struct string_map parameters_from(const struct string_map *given, struct arena *arena)
-{
-    struct string_map map = {
-        .items = arena_array(arena, struct string_pair, given->count + PARAMETERS_OF_OURS),
-    };
-    for (size_t i = 0; i < given->count; i++)
-        map.items[map.count++] = given->items[i];
-    return map;
-}
-
-static void drop_parameter(struct string_map *map, const char *name)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < map->count; i++) {
-        if (strcmp(map->items[i].key, name) != 0)
-            map->items[kept++] = map->items[i];
-    }
-    map->count = kept;
-}
-
-static const char *number(struct arena *arena, int64_t value)
-{
-    return arena_printf(arena, "%lld", (long long)value);
-}
-
-static void add_parallelism(const struct manifest_context *ctx, struct string_map *map)
-{
-    const struct plan *plan = ctx->plan;
-    manifest_parameter(map, "tensor-parallel-size", number(ctx->arena, plan->tensor_parallel));
-    if (plan->data_parallel > 1)
-        manifest_parameter(map, "data-parallel-size", number(ctx->arena, plan->data_parallel));
-    if (plan->node_count > 1) {
-        manifest_parameter(map, "pipeline-parallel-size", number(ctx->arena, plan->pipeline_parallel));
-        manifest_parameter(map, "distributed-executor-backend", "ray");
-    }
-    if (plan->model->kv_offload_off.value || plan->data_parallel > 1 || plan->node_count > 1)
-        manifest_parameter(map, "kaito-kv-cache-cpu-memory-utilization", "0");
-}
-
-static void add_weights(const struct manifest_context *ctx, struct string_map *map)
-{
-    if (inference_uses_local_weights(ctx->ws)) {
-        manifest_parameter(map, "model", local_weights_folder(ctx));
-        manifest_parameter(map, "load-format", "runai_streamer");
-        drop_parameter(map, "load_format");
-    } else {
-        manifest_parameter(map, "model", lower(ctx->plan->model->name, ctx->arena));
-        manifest_parameter(map, "download-dir", WEIGHTS_FOLDER);
-    }
-}
-
-static const char *vllm_arguments(const struct manifest_context *ctx)
-{
-    const struct workspace *ws = ctx->ws;
-    const struct model *model = ctx->plan->model;
-    const char *set = workspace_label(ws, "inferenceset.kaito.sh/created-by");
-    struct string_map map = parameters_from(&model->vllm_parameters, ctx->arena);
-
-    manifest_parameter(&map, "served-model-name", set != NULL ? set : model->short_name);
-    manifest_parameter(&map, "max-model-len", "auto");
-    manifest_parameter(&map, "gpu-memory-utilization",
-                       ctx->plan->utilisation != NULL ? ctx->plan->utilisation : "0.84");
-    manifest_parameter(&map, "kv-events-config", "{\"enable_kv_cache_events\":true}");
-    manifest_parameter(&map, "compilation-config.pass_config.fuse_allreduce_rms", "False");
-    if (ws->inference->adapters.count > 0)
-        manifest_parameter(&map, "enable-lora", "");
-    add_weights(ctx, &map);
-    if (ctx->config_name != NULL)
-        manifest_parameter(&map, "kaito-config-file", "/mnt/config/inference_config.yaml");
-    const char *mode = workspace_annotation(ws, ANNOTATION_PERFORMANCE);
-    if (mode != NULL && (strcmp(mode, "interactivity") == 0 || strcmp(mode, "throughput") == 0))
-        manifest_parameter(&map, "performance-mode", mode);
-    add_parallelism(ctx, &map);
-    return manifest_command(ctx->arena, VLLM_COMMAND, &map);
-}
-
-static const char *leader_address(const struct manifest_context *ctx)
-{
-    const struct object_meta *meta = ctx->ws->metadata;
-    return arena_printf(ctx->arena, "%s-0.%s-headless.%s.svc.cluster.local", meta->name, meta->name,
-                        meta->namespace_);
-}
-
-static const char *vllm_command(const struct manifest_context *ctx)
-{
-    const char *serve = vllm_arguments(ctx);
-    if (!is_distributed(ctx))
-        return serve;
-    return arena_printf(ctx->arena,
-                        "if [ \"${POD_INDEX}\" = \"0\" ]; then " SERVING
-                        " leader --ray_cluster_size=%lld --ray_port=%d; %s; else " SERVING
-                        " worker --ray_address=%s --ray_port=%d; fi",
-                        (long long)ctx->plan->node_count, RAY_PORT, serve, leader_address(ctx),
-                        RAY_PORT);
-}
-
-static const char *transformers_command(const struct manifest_context *ctx)
-{
-    const struct model *model = ctx->plan->model;
-    struct string_map launcher = parameters_from(&(struct string_map){ 0 }, ctx->arena);
-    manifest_parameter(&launcher, "num_processes", "1");
-    manifest_parameter(&launcher, "num_machines", "1");
-    manifest_parameter(&launcher, "machine_rank", "0");
-    manifest_parameter(&launcher, "gpu_ids", "all");
-    const char *launch = manifest_command(ctx->arena, TRANSFORMERS_COMMAND, &launcher);
-
-    struct string_map map = parameters_from(&model->transformers->parameters, ctx->arena);
-    manifest_parameter(&map, "served_model_name", model->short_name);
-    manifest_parameter(&map, "pretrained_model_name_or_path", lower(model->name, ctx->arena));
-    manifest_parameter(&map, "allow_remote_files", "");
-    if (ctx->plan->machine != NULL && ctx->plan->machine->float16_only.value)
-        manifest_parameter(&map, "torch_dtype", "float16");
-    return manifest_command(ctx->arena,
-                            arena_printf(ctx->arena, "%s " TRANSFORMERS_PROGRAM, launch), &map);
+    return ctx->plan->runtime == RUNTIME_VLLM &&
+           (model->cuda_toolkit.value || model->deep_gemm.value);
 }
 
 /* ------------------------------------------------------------------ probes */
@@ -206,20 +53,20 @@ static const char *health_command(const struct manifest_context *ctx, const char
 {
     if (strcmp(kind, "liveness") == 0)
         return arena_printf(ctx->arena, HEALTH_CHECK " liveness --leader-address=%s --ray-port=%d",
-                            leader_address(ctx), RAY_PORT);
+                            inference_leader_address(ctx), RAY_PORT);
     return arena_printf(ctx->arena, HEALTH_CHECK " readiness --leader-address=%s --vllm-port=%d",
-                        leader_address(ctx), INFERENCE_PORT);
+                        inference_leader_address(ctx), INFERENCE_PORT);
 }
 
 static cJSON *startup_probe(const struct manifest_context *ctx)
 {
     bool benchmark = ctx->plan->runtime == RUNTIME_VLLM &&
                      !annotation_is(ctx->ws, ANNOTATION_NO_BENCHMARK, "true");
-    bool distributed = is_distributed(ctx);
+    bool distributed = inference_is_distributed(ctx);
     cJSON *probe;
     if (benchmark && distributed)
-        probe = shell_probe("if [ \"$POD_INDEX\" = \"0\" ]; then python3 " BENCHMARK
-                            "; else true; fi");
+        probe =
+            shell_probe("if [ \"$POD_INDEX\" = \"0\" ]; then python3 " BENCHMARK "; else true; fi");
     else if (benchmark)
         probe = JOBJ(JV("exec", JOBJ(JV("command", JARR(JSTR("python3"), JSTR(BENCHMARK))))),
                      JI("periodSeconds", PROBE_PERIOD_S));
@@ -235,7 +82,7 @@ static cJSON *startup_probe(const struct manifest_context *ctx)
 
 static cJSON *liveness_probe(const struct manifest_context *ctx)
 {
-    if (!is_distributed(ctx)) {
+    if (!inference_is_distributed(ctx)) {
         cJSON *probe = http_probe();
         json_set(probe, "failureThreshold", json_new_integer(3));
         return probe;
@@ -250,7 +97,7 @@ static cJSON *liveness_probe(const struct manifest_context *ctx)
 
 static cJSON *readiness_probe(const struct manifest_context *ctx)
 {
-    if (!is_distributed(ctx)) {
+    if (!inference_is_distributed(ctx)) {
         cJSON *probe = http_probe();
         json_set(probe, "initialDelaySeconds", json_new_integer(30));
         return probe;
@@ -290,7 +137,7 @@ static void add_config(struct pod *pod)
 static void add_weights_volume(struct pod *pod, bool on_claim)
 {
     if (inference_uses_local_weights(pod->ctx->ws)) {
-        const char *folder = local_weights_folder(pod->ctx);
+        const char *folder = inference_local_weights(pod->ctx);
         json_append(pod->volumes, host_volume(LOCAL_VOLUME, "Directory", folder));
         json_append(pod->mounts, manifest_mount(LOCAL_VOLUME, folder, true));
         json_append(pod->env, manifest_env("KAITO_PROCESSOR", folder));
@@ -308,13 +155,12 @@ static void add_cuda_toolkit(struct pod *pod)
     json_append(pod->env, manifest_env("CUDA_HOME", CUDA_FOLDER));
     json_append(pod->volumes, host_volume(CUDA_VOLUME, "DirectoryOrCreate", CUDA_FOLDER));
     json_append(pod->mounts, manifest_mount(CUDA_VOLUME, CUDA_FOLDER, true));
-    json_append(
-        pod->init_containers,
-        JOBJ(JS("name", "cuda-toolkit-provisioner"), JS("image", base_image(pod->ctx)),
-             JV("command", JARR(JSTR("/bin/sh"), JSTR("-c"),
-                                JSTR("flock \"$1\" /workspace/cuda-provision.sh \"$1\""),
-                                JSTR("sh"), JSTR(CUDA_FOLDER))),
-             JV("volumeMounts", JARR(manifest_mount(CUDA_VOLUME, CUDA_FOLDER, false)))));
+    json_append(pod->init_containers,
+                JOBJ(JS("name", "cuda-toolkit-provisioner"), JS("image", base_image(pod->ctx)),
+                     JV("command", JARR(JSTR("/bin/sh"), JSTR("-c"),
+                                        JSTR("flock \"$1\" /workspace/cuda-provision.sh \"$1\""),
+                                        JSTR("sh"), JSTR(CUDA_FOLDER))),
+                     JV("volumeMounts", JARR(manifest_mount(CUDA_VOLUME, CUDA_FOLDER, false)))));
 }
 
 static void add_shared_memory(struct pod *pod)
@@ -339,20 +185,19 @@ static void add_access_token(struct pod *pod)
     if (options == NULL || options->model_access_secret == NULL ||
         options->model_access_secret[0] == '\0')
         return;
-    cJSON *reference = JOBJ(JS("name", options->model_access_secret), JS("key", "HF_TOKEN"),
-                            JB("optional", true));
-    json_append(pod->env, JOBJ(JS("name", "HF_TOKEN"),
-                               JV("valueFrom", JOBJ(JV("secretKeyRef", reference)))));
+    cJSON *reference =
+        JOBJ(JS("name", options->model_access_secret), JS("key", "HF_TOKEN"), JB("optional", true));
+    json_append(pod->env,
+                JOBJ(JS("name", "HF_TOKEN"), JV("valueFrom", JOBJ(JV("secretKeyRef", reference)))));
 }
 
 static void add_pod_index(struct pod *pod)
 {
-    if (!is_distributed(pod->ctx))
+    if (!inference_is_distributed(pod->ctx))
         return;
-    cJSON *reference =
-        JOBJ(JS("fieldPath", "metadata.labels['apps.kubernetes.io/pod-index']"));
-    json_append(pod->env, JOBJ(JS("name", "POD_INDEX"),
-                               JV("valueFrom", JOBJ(JV("fieldRef", reference)))));
+    cJSON *reference = JOBJ(JS("fieldPath", "metadata.labels['apps.kubernetes.io/pod-index']"));
+    json_append(pod->env,
+                JOBJ(JS("name", "POD_INDEX"), JV("valueFrom", JOBJ(JV("fieldRef", reference)))));
 }
 
 static void add_image_adapter(struct pod *pod, const struct data_source *source)
@@ -381,9 +226,9 @@ static void add_volume_adapter(struct pod *pod, const struct data_source *source
     cJSON *entry = json_copy(source->volume_source);
     json_set(entry, "name", json_new_string(volume));
     json_append(pod->volumes, entry);
-    json_append(pod->mounts,
-                manifest_mount(volume, arena_printf(arena, ADAPTER_FOLDER "/%s", source->name),
-                               false));
+    json_append(
+        pod->mounts,
+        manifest_mount(volume, arena_printf(arena, ADAPTER_FOLDER "/%s", source->name), false));
 }
 
 static void add_adapters(struct pod *pod)
@@ -421,12 +266,11 @@ static cJSON *engine(struct pod *pod)
     if (vllm)
         json_append(ports, JOBJ(JS("name", "kv-events"), JI("containerPort", KV_EVENTS_PORT)));
     return JOBJ(JS("name", ctx->ws->metadata->name), JS("image", base_image(ctx)),
-                JV("command", manifest_shell(vllm ? vllm_command(ctx) : transformers_command(ctx))),
+                JV("command", manifest_shell(inference_command(ctx))),
                 JV("resources", manifest_gpu_resources(ctx)), JV("ports", ports),
                 JV("env", STEAL(pod->env)), JV("startupProbe", startup_probe(ctx)),
                 JV("livenessProbe", liveness_probe(ctx)),
-                JV("readinessProbe", readiness_probe(ctx)),
-                JV("volumeMounts", STEAL(pod->mounts)));
+                JV("readinessProbe", readiness_probe(ctx)), JV("volumeMounts", STEAL(pod->mounts)));
 }
 
 static cJSON *unless_empty(cJSON *list)

@@ -3,9 +3,6 @@
 
 #include "reconciler/manifest.h"
 
-/* The pod spec but for affinity and tolerations. `weights_on_claim`: the weights volume comes from a claim
- * template of the StatefulSet. The caller owns the tree. */
+/* The pod spec but for affinity and tolerations. `weights_on_claim`: the weights volume comes from
+ * a claim template of the StatefulSet. The caller owns the tree. */
 cJSON *inference_pod(const struct manifest_context *ctx, bool weights_on_claim);
-
-/* The weights lie on the node already (annotation kaito.sh/use-local-weights). */
-bool inference_uses_local_weights(const struct workspace *ws);

@@ -17,10 +17,10 @@ enum { COMMAND_BYTES_MAX = 64 * 1024 };
 cJSON *manifest_metadata(const struct manifest_context *ctx, const char *name)
 {
     const struct object_meta *meta = ctx->ws->metadata;
-    return JOBJ(JS("name", name), JS("namespace", meta->namespace_),
-                JV("ownerReferences",
-                   owner_reference_controller(WORKSPACE_API_VERSION, WORKSPACE_KIND, meta->name,
-                                              meta->uid)));
+    return JOBJ(
+        JS("name", name), JS("namespace", meta->namespace_),
+        JV("ownerReferences", owner_reference_controller(WORKSPACE_API_VERSION, WORKSPACE_KIND,
+                                                         meta->name, meta->uid)));
 }
 
 cJSON *manifest_selector(const struct manifest_context *ctx)
@@ -105,15 +105,16 @@ cJSON *manifest_credentials_volume(const char *name, const struct string_list *s
 {
     cJSON *sources = json_new_array();
     for (size_t i = 0; i < secrets->count; i++) {
-        cJSON *item = JOBJ(JS("key", ".dockerconfigjson"), JF("path", "%s.json", secrets->items[i]));
+        cJSON *item =
+            JOBJ(JS("key", ".dockerconfigjson"), JF("path", "%s.json", secrets->items[i]));
         json_append(sources, JOBJ(JV("secret", JOBJ(JS("name", secrets->items[i]),
                                                     JV("items", JARR(item))))));
     }
     return JOBJ(JS("name", name), JV("projected", JOBJ(JV("sources", sources))));
 }
 
-cJSON *manifest_puller(struct arena *arena, const char *name, const char *image,
-                       const char *target, cJSON *mounts)
+cJSON *manifest_puller(struct arena *arena, const char *name, const char *image, const char *target,
+                       cJSON *mounts)
 {
     const char *reference = manifest_literal(manifest_image(image, arena), arena);
     return JOBJ(JS("name", name), JS("image", PULLER_IMAGE),
@@ -241,9 +242,17 @@ static bool quantity(const cJSON *value, double *out)
     static const struct {
         const char *suffix;
         double factor;
-    } units[] = { { "", 1 },      { "m", 1e-3 },   { "k", 1e3 },    { "M", 1e6 },  { "G", 1e9 },
-                  { "T", 1e12 },  { "P", 1e15 },   { "Ki", 1024.0 }, { "Mi", 1048576.0 },
-                  { "Gi", 1073741824.0 }, { "Ti", 1099511627776.0 },
+    } units[] = { { "", 1 },
+                  { "m", 1e-3 },
+                  { "k", 1e3 },
+                  { "M", 1e6 },
+                  { "G", 1e9 },
+                  { "T", 1e12 },
+                  { "P", 1e15 },
+                  { "Ki", 1024.0 },
+                  { "Mi", 1048576.0 },
+                  { "Gi", 1073741824.0 },
+                  { "Ti", 1099511627776.0 },
                   { "Pi", 1125899906842624.0 } };
     if (cJSON_IsNumber(value)) {
         *out = value->valuedouble;
@@ -266,13 +275,13 @@ static bool quantity(const cJSON *value, double *out)
 
 static bool says(const cJSON *live, const cJSON *wanted);
 
-/* Items of ours, each somewhere in the list and in our order; others may have put theirs between. */
+/* Items of ours, each somewhere in the list and in our order; others may have put theirs between.
+ */
 static bool list_says(const cJSON *live, const cJSON *wanted)
 {
     const cJSON *item;
     const cJSON *candidate = live->child;
-    cJSON_ArrayForEach(item, wanted)
-    {
+    cJSON_ArrayForEach(item, wanted) {
         while (candidate != NULL && !says(candidate, item))
             candidate = candidate->next;
         if (candidate == NULL)
@@ -285,8 +294,7 @@ static bool list_says(const cJSON *live, const cJSON *wanted)
 static bool object_says(const cJSON *live, const cJSON *wanted)
 {
     const cJSON *member;
-    cJSON_ArrayForEach(member, wanted)
-    {
+    cJSON_ArrayForEach(member, wanted) {
         const cJSON *own = json_get(live, member->string);
         if (own == NULL ? !is_empty(member) : !says(own, member))
             return false;
@@ -307,11 +315,10 @@ static bool says(const cJSON *live, const cJSON *wanted)
 bool manifest_is_applied(const cJSON *live, const cJSON *manifest)
 {
     const cJSON *member;
-    cJSON_ArrayForEach(member, manifest)
-    {
+    cJSON_ArrayForEach(member, manifest) {
         /* The items of a list do not repeat what they are. The hash is in the metadata. */
-        bool is_type = strcmp(member->string, "apiVersion") == 0 ||
-                       strcmp(member->string, "kind") == 0;
+        bool is_type =
+            strcmp(member->string, "apiVersion") == 0 || strcmp(member->string, "kind") == 0;
         if (!is_type && !says(json_get(live, member->string), member))
             return false;
     }

@@ -37,8 +37,8 @@ cJSON *manifest_metadata(const struct manifest_context *ctx, const char *name);
 /* Labels that select the pods: kaito.sh/workspace and what ties the Workspace to a set. */
 cJSON *manifest_selector(const struct manifest_context *ctx);
 
-/* Required node affinity for the user's matchLabels, and for the Workspace's own nodes when `own_nodes`.
- * NULL when there is nothing to require. */
+/* Required node affinity for the user's matchLabels, and for the Workspace's own nodes when
+ * `own_nodes`. NULL when there is nothing to require. */
 cJSON *manifest_affinity(const struct manifest_context *ctx, bool own_nodes);
 
 /* Appends the toleration of spot nodes where the cloud has them. */
@@ -54,8 +54,8 @@ cJSON *manifest_secret_names(const struct string_list *names, cJSON *array); /* 
 cJSON *manifest_credentials_volume(const char *name, const struct string_list *secrets);
 
 /* An init container that unpacks the /data of an image into `target`. */
-cJSON *manifest_puller(struct arena *arena, const char *name, const char *image,
-                       const char *target, cJSON *mounts);
+cJSON *manifest_puller(struct arena *arena, const char *name, const char *image, const char *target,
+                       cJSON *mounts);
 
 /* One command line: `base`, then --name=value or --name, by name; values quoted where the shell
  * would read them. Sorts `parameters`. */

@@ -42,10 +42,10 @@ static struct finding failed_finding(const struct claim_state *claim, struct are
     const char *reason = reason_sanitise(claim->reason, "NodeClaimFailed", arena);
     return (struct finding){
         .reason = reason,
-        .message = arena_printf(
-            arena, "NodeClaim %s failed: %s", claim->name,
-            arena_strndup(arena, claim->message != NULL ? claim->message : reason,
-                          CLAIM_MESSAGE_BYTES_MAX)),
+        .message =
+            arena_printf(arena, "NodeClaim %s failed: %s", claim->name,
+                         arena_strndup(arena, claim->message != NULL ? claim->message : reason,
+                                       CLAIM_MESSAGE_BYTES_MAX)),
         .object = arena_printf(arena, "NodeClaim/%s", claim->name),
         .next_step = "check quota and capacity of the instance type, or choose another",
     };
@@ -155,8 +155,8 @@ void node_findings(const struct snapshot *snapshot, const struct plan *plan, int
         ready_claims += in_phase(&nodes->claims.items[i], CLAIM_READY);
     bool nodes_ready = nodes->ready_count >= plan->node_count;
     /* Nodes that exist without a claim of ours (byo) need none. */
-    bool claims_ready = ready_claims >= plan->node_count ||
-                        (nodes_ready && nodes->claims.count == 0);
+    bool claims_ready =
+        ready_claims >= plan->node_count || (nodes_ready && nodes->claims.count == 0);
     bool quiet = !(claims_ready && nodes_ready) && is_quiet(snapshot, now_ms);
 
     out->nodes_known = true;
@@ -171,11 +171,10 @@ void node_findings(const struct snapshot *snapshot, const struct plan *plan, int
     out->nodes = (struct finding){
         .ok = nodes_ready,
         .reason = nodes_ready ? "NodesReady" : "NodeNotReady",
-        .message = quiet ? arena_printf(arena, "waiting for %lld nodes",
-                                        (long long)plan->node_count)
-                         : arena_printf(arena, "%lld of %lld nodes are ready",
-                                        (long long)nodes->ready_count,
-                                        (long long)plan->node_count),
+        .message = quiet
+                       ? arena_printf(arena, "waiting for %lld nodes", (long long)plan->node_count)
+                       : arena_printf(arena, "%lld of %lld nodes are ready",
+                                      (long long)nodes->ready_count, (long long)plan->node_count),
     };
     out->resource = resource_finding(out);
 }

@@ -5,9 +5,9 @@
 #include "reconciler/observe.h"
 #include "reconciler/status.h"
 
-/* Fills claims, nodes, resource, nodes_known and worker_nodes. Where the provisioner does not answer, what was
- * known of this generation to be ready stays so. In the first minute nothing is said of
- * single claims, unless one failed: most are ready by then, and each word is a write. */
+/* Fills claims, nodes, resource, nodes_known and worker_nodes. Where the provisioner does not
+ * answer, what was known of this generation to be ready stays so. In the first minute nothing is
+ * said of single claims, unless one failed: most are ready by then, and each word is a write. */
 enum { NODES_QUIET_MS = 60 * 1000 };
 void node_findings(const struct snapshot *snapshot, const struct plan *plan, int64_t now_ms,
                    struct findings *out);

@@ -9,10 +9,9 @@
 #include "reconciler/inference_manifest.h"
 #include "reconciler/tuning_manifest.h"
 
-static const struct gvr storage_class = { .group = "storage.k8s.io",
-                                          .version = "v1",
-                                          .resource = "storageclasses",
-                                          .kind = "StorageClass" };
+static const struct gvr storage_class = {
+    .group = "storage.k8s.io", .version = "v1", .resource = "storageclasses", .kind = "StorageClass"
+};
 
 static const char *index_by_label(const struct object *object, const char *label,
                                   char out[OBJECT_KEY_BYTES])
@@ -108,12 +107,12 @@ static void read_config(const struct observer *observer, const cJSON *config_map
                         struct snapshot *snapshot)
 {
     const struct workspace *ws = &snapshot->ws;
-    const struct preset *preset =
-        ws->tuning != NULL ? ws->tuning->preset : ws->inference->preset;
+    const struct preset *preset = ws->tuning != NULL ? ws->tuning->preset : ws->inference->preset;
     char key[OBJECT_KEY_BYTES];
-    const char *label = object_key_format(
-        (struct object_key){ .namespace_ = ws->metadata->namespace_, .name = snapshot->config.name },
-        key);
+    const char *label =
+        object_key_format((struct object_key){ .namespace_ = ws->metadata->namespace_,
+                                               .name = snapshot->config.name },
+                          key);
     config_check(ws->tuning != NULL ? CONFIG_FOR_TUNING : CONFIG_FOR_INFERENCE,
                  json_get(config_map, "data"), arena_strdup(snapshot->arena, label), ws,
                  catalogue_model(observer->catalogue, preset->name), snapshot->arena,
@@ -187,17 +186,15 @@ static void unreachable(const struct observer *observer, struct snapshot *snapsh
     snapshot->nodes = (struct nodes_view){
         .state = NODES_UNREACHABLE,
         .reason = silent ? "ProvisionerUnreachable" : "ProvisionerFailed",
-        .problem =
-            silent ? arena_printf(snapshot->arena, "the provisioner does not answer at %s",
-                                  observer->nodes->url)
-                   : arena_printf(snapshot->arena, "the provisioner at %s answers: %s",
-                                  observer->nodes->url, err->message),
+        .problem = silent ? arena_printf(snapshot->arena, "the provisioner does not answer at %s",
+                                         observer->nodes->url)
+                          : arena_printf(snapshot->arena, "the provisioner at %s answers: %s",
+                                         observer->nodes->url, err->message),
     };
 }
 
 static void ask(const struct observer *observer, struct snapshot *snapshot, const char *type,
-                cJSON *take, const struct codec_type *answer_type, void *answer,
-                int64_t timeout_ms)
+                cJSON *take, const struct codec_type *answer_type, void *answer, int64_t timeout_ms)
 {
     AUTO(json) cJSON *body = take;
     struct error err = ERROR_INIT;

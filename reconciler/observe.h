@@ -1,6 +1,6 @@
-/* What there is to know about one Workspace at one moment: the cached objects, the ConfigMap it names, the
- * provisioner's answer about its nodes. Read once, then decided on; references are held until
- * snapshot_fini. */
+/* What there is to know about one Workspace at one moment: the cached objects, the ConfigMap it
+ * names, the provisioner's answer about its nodes. Read once, then decided on; references are held
+ * until snapshot_fini. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,7 +23,8 @@ struct listers {
 const char *revision_index_workspace(const struct object *object, char out[OBJECT_KEY_BYTES]);
 const char *pod_index_workspace(const struct object *object, char out[OBJECT_KEY_BYTES]);
 
-/* The way to the provisioner; the same shape as msg_client_call, so that tests answer themselves. */
+/* The way to the provisioner; the same shape as msg_client_call, so that tests answer themselves.
+ */
 struct node_port {
     int (*call)(void *context, const char *type, const cJSON *body, int64_t timeout_ms,
                 struct envelope *answer, struct error *err);
@@ -73,11 +74,13 @@ struct snapshot {
 
 enum { OBSERVE_ABSENT = 1 }; /* the Workspace is gone */
 
-/* From the caches alone, plus the ConfigMap where one is named. `out` must be zeroed; fini in any case. */
+/* From the caches alone, plus the ConfigMap where one is named. `out` must be zeroed; fini in any
+ * case. */
 MUST_CHECK int observe(const struct observer *observer, struct object_key key, struct arena *arena,
                        struct snapshot *out, struct error *err);
 
-/* Asks for the nodes of the plan, or for their release; never fails: no answer is an observation. */
+/* Asks for the nodes of the plan, or for their release; never fails: no answer is an observation.
+ */
 void observe_demand(const struct observer *observer, const struct plan *plan,
                     struct snapshot *snapshot);
 void observe_release(const struct observer *observer, struct snapshot *snapshot);

@@ -48,8 +48,7 @@ static bool any_container(const struct object *pod, container_look *look, const 
                                          "status.containerStatuses" };
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         const cJSON *status;
-        cJSON_ArrayForEach(status, json_at(pod->json, lists[i]))
-        {
+        cJSON_ArrayForEach(status, json_at(pod->json, lists[i])) {
             if (look(status, wanted, message_out)) {
                 *container_out = json_string_at(status, "name");
                 return true;
@@ -151,8 +150,8 @@ bool pod_trouble_find(const struct object_list *pods, struct arena *arena, struc
                                out))
         return true;
     for (size_t i = 0; i < ARRAY_LEN(waiting_rows); i++) {
-        if (find_container_trouble(pods, arena, waiting_rows[i].reason, waits_for,
-                                   &waiting_rows[i], waiting_rows[i].next_step, out))
+        if (find_container_trouble(pods, arena, waiting_rows[i].reason, waits_for, &waiting_rows[i],
+                                   waiting_rows[i].next_step, out))
             return true;
     }
     return find_eviction(pods, arena, out) || find_unschedulable(pods, arena, out);

@@ -15,5 +15,4 @@ struct pod_trouble {
 };
 
 /* The most telling trouble of all pods; false when there is none. Texts in the arena or static. */
-bool pod_trouble_find(const struct object_list *pods, struct arena *arena,
-                      struct pod_trouble *out);
+bool pod_trouble_find(const struct object_list *pods, struct arena *arena, struct pod_trouble *out);

@@ -34,7 +34,7 @@ const struct config_option reconciler_options[] = {
                    "a plan of more nodes is refused unless resource.count asks for them"),
     CONFIG_INTEGER(struct reconciler_config, workers, "workers", "5", 1, WORKERS_MAX,
                    "Workspaces worked on at a time"),
-    CONFIG_DURATION(struct reconciler_config, resync_ms, "resync", "5m", 1000, 24 * 3600 * 1000,
+    CONFIG_DURATION(struct reconciler_config, resync_ms, "resync", "5m", 1000, INT64_C(86400000),
                     "how often each Workspace is looked at although nothing happened"),
     CONFIG_TEXT(struct reconciler_config, demand_url, "demand-url", "ipc:///run/ckaito/demand.ipc",
                 "URL", "where the provisioner answers node demands"),
@@ -125,9 +125,12 @@ static void make_informers(struct reconciler *reconciler)
     };
     struct listers *listers = &reconciler->listers;
     struct store **stores[INFORMERS] = {
-        [WORKSPACES] = &listers->workspaces, [STATEFUL_SETS] = &listers->stateful_sets,
-        [JOBS] = &listers->jobs,             [SERVICES] = &listers->services,
-        [REVISIONS] = &listers->revisions,   [PODS] = &listers->pods,
+        [WORKSPACES] = &listers->workspaces,
+        [STATEFUL_SETS] = &listers->stateful_sets,
+        [JOBS] = &listers->jobs,
+        [SERVICES] = &listers->services,
+        [REVISIONS] = &listers->revisions,
+        [PODS] = &listers->pods,
     };
     for (size_t i = 0; i < INFORMERS; i++) {
         struct informer *informer =
@@ -263,9 +266,8 @@ static int open_messages(struct reconciler *reconciler, const struct reconciler_
 /* The certificates come first: the webhook waits for them. */
 static void start_threads(struct reconciler *reconciler)
 {
-    reconciler->certificates =
-        certificate_keeper_start(&reconciler->certificate_options, &reconciler->client,
-                                 reconciler->stop, clock_system());
+    reconciler->certificates = certificate_keeper_start(
+        &reconciler->certificate_options, &reconciler->client, reconciler->stop, clock_system());
     for (size_t i = 0; i < INFORMERS; i++)
         informer_start(reconciler->informers[i]);
     if (pthread_create(&reconciler->supervisor, NULL, supervise, reconciler) != 0)

@@ -1,4 +1,5 @@
-/* The reconciler: Workspace -> node demand, workload, status, events; and the keeper of certificates. */
+/* The reconciler: Workspace -> node demand, workload, status, events; and the keeper of
+ * certificates. */
 #pragma once
 
 #include <stdint.h>
@@ -21,7 +22,7 @@ struct reconciler_config {
     const char *config_check_url;
     const char *rejection_url;
     const char *bus_tls_dir;
-    const char *certificate_dir;       /* also write certificates as files here; "" : Secrets only */
+    const char *certificate_dir; /* also write certificates as files here; "" : Secrets only */
     const char *webhook_configuration; /* whose caBundle to keep; "" : none */
     const char *webhook_service;
     const char *webhook_hosts; /* more names and addresses for the webhook certificate, by ',' */

@@ -98,12 +98,12 @@ static cJSON *preset_json(const struct preset *preset)
         return NULL;
     static const struct preset_options none;
     const struct preset_options *options = preset->options != NULL ? preset->options : &none;
-    return JOBJ(JS("name", preset->name != NULL ? preset->name : ""),
-                JV("accessMode", text(preset->access_mode)),
-                JV("presetOptions",
-                   JOBJ(JV("image", text(options->image)),
-                        JV("imagePullSecrets", strings(&options->image_pull_secrets)),
-                        JV("modelAccessSecret", text(options->model_access_secret)))));
+    return JOBJ(
+        JS("name", preset->name != NULL ? preset->name : ""),
+        JV("accessMode", text(preset->access_mode)),
+        JV("presetOptions", JOBJ(JV("image", text(options->image)),
+                                 JV("imagePullSecrets", strings(&options->image_pull_secrets)),
+                                 JV("modelAccessSecret", text(options->model_access_secret)))));
 }
 
 static cJSON *source_json(const struct data_source *source)
@@ -235,13 +235,12 @@ cJSON *revision_object(const struct workspace *ws, const struct revision *revisi
 {
     const struct object_meta *meta = ws->metadata;
     return JOBJ(JS("apiVersion", "apps/v1"), JS("kind", "ControllerRevision"),
-                JV("metadata",
-                   JOBJ(JS("name", revision->name), JS("namespace", meta->namespace_),
-                        JV("labels", JOBJ(JS(LABEL_REVISION_NAME, meta->name))),
-                        JV("annotations", JOBJ(JS(ANNOTATION_HASH, revision->hash))),
-                        JV("ownerReferences",
-                           owner_reference_controller(WORKSPACE_API_VERSION, WORKSPACE_KIND,
-                                                      meta->name, meta->uid)))),
+                JV("metadata", JOBJ(JS("name", revision->name), JS("namespace", meta->namespace_),
+                                    JV("labels", JOBJ(JS(LABEL_REVISION_NAME, meta->name))),
+                                    JV("annotations", JOBJ(JS(ANNOTATION_HASH, revision->hash))),
+                                    JV("ownerReferences", owner_reference_controller(
+                                                              WORKSPACE_API_VERSION, WORKSPACE_KIND,
+                                                              meta->name, meta->uid)))),
                 JI("revision", revision->number),
                 JV("data", JOBJ(JV("inference", inference_json(ws->inference)),
                                 JV("resource", resource_json(ws->resource)),

@@ -1,6 +1,6 @@
 /* Which content of a Workspace its objects were made from: a hash, and the ControllerRevision that
- * gives the hash a number (spec 5.3). Both are KAITO's, so that a cluster can change operators and keep
- * its objects. Pure. */
+ * gives the hash a number (spec 5.3). Both are KAITO's, so that a cluster can change operators and
+ * keep its objects. Pure. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -24,8 +24,8 @@ struct revision {
  * types), the rest byte for byte as KAITO writes it. */
 const char *revision_hash(const struct workspace *ws, struct arena *arena);
 
-/* `known` are the revisions of this Workspace (by owner UID). Content that was there before gets its
- * old number back; a name taken by other content is made longer until it is free. */
+/* `known` are the revisions of this Workspace (by owner UID). Content that was there before gets
+ * its old number back; a name taken by other content is made longer until it is free. */
 struct revision revision_choose(const struct workspace *ws, const struct object_list *known,
                                 struct arena *arena);
 

@@ -83,8 +83,8 @@ static void set_condition(struct editor *editor, const char *type, bool value,
 
 static const struct finding *blocker(const struct findings *findings)
 {
-    const struct finding *order[] = { &findings->stalled, &findings->resource,
-                                      &findings->workload, &findings->succeeded };
+    const struct finding *order[] = { &findings->stalled, &findings->resource, &findings->workload,
+                                      &findings->succeeded };
     for (size_t i = 0; i < ARRAY_LEN(order); i++) {
         if (!order[i]->ok)
             return order[i];
@@ -93,8 +93,7 @@ static const struct finding *blocker(const struct findings *findings)
 }
 
 /* Ready, Reconciling and Stalled, as kstatus reads them. */
-static void set_summary(struct editor *editor, bool ready, bool stalled,
-                        const struct finding *why)
+static void set_summary(struct editor *editor, bool ready, bool stalled, const struct finding *why)
 {
     static const struct finding not_stalled = { .reason = "NotStalled",
                                                 .message = "nothing waits for the user" };
@@ -105,7 +104,9 @@ static void set_summary(struct editor *editor, bool ready, bool stalled,
                                                      "names" };
     set_condition(editor, CONDITION_READY, ready, why);
     set_condition(editor, CONDITION_RECONCILING, !ready && !stalled,
-                  ready ? &settled : stalled ? &waits : why);
+                  ready     ? &settled
+                  : stalled ? &waits
+                            : why);
     set_condition(editor, CONDITION_STALLED, stalled, stalled ? why : &not_stalled);
 }
 
@@ -116,8 +117,7 @@ static void set_conditions(struct editor *editor, const struct findings *finding
         set_condition(editor, CONDITION_NODECLAIM_READY, findings->claims.ok, &findings->claims);
     }
     set_condition(editor, CONDITION_RESOURCE_READY, findings->resource.ok, &findings->resource);
-    set_condition(editor, findings->workload_condition, findings->workload.ok,
-                  &findings->workload);
+    set_condition(editor, findings->workload_condition, findings->workload.ok, &findings->workload);
     set_condition(editor, CONDITION_SUCCEEDED, findings->succeeded.ok, &findings->succeeded);
     set_summary(editor, findings->succeeded.ok, !findings->stalled.ok, blocker(findings));
 }
@@ -260,8 +260,7 @@ static cJSON *merge_difference(const cJSON *from, const cJSON *to)
     const cJSON *member;
     cJSON_ArrayForEach(member, to)
         json_set(changes, member->string, merge_difference(json_get(from, member->string), member));
-    cJSON_ArrayForEach(member, from)
-    {
+    cJSON_ArrayForEach(member, from) {
         if (json_get(to, member->string) == NULL)
             json_set(changes, member->string, json_new_null());
     }

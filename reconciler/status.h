@@ -1,6 +1,6 @@
-/* The status of a Workspace from what was found out about it: conditions, state, plan, timeline. Pure:
- * the same findings give the same status, down to the timestamps, so that nothing is written while
- * nothing changes. */
+/* The status of a Workspace from what was found out about it: conditions, state, plan, timeline.
+ * Pure: the same findings give the same status, down to the timestamps, so that nothing is written
+ * while nothing changes. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -46,13 +46,14 @@ struct findings {
 struct workspace_status status_make(const struct workspace *ws, const struct findings *findings,
                                     struct arena *arena);
 
-/* The merge patch from the Workspace's status to `status`, with its resourceVersion; NULL when they are
- * equal. The caller owns the tree. */
+/* The merge patch from the Workspace's status to `status`, with its resourceVersion; NULL when they
+ * are equal. The caller owns the tree. */
 cJSON *status_patch(const struct workspace *ws, const struct workspace_status *status,
                     const char *resource_version);
 
 const struct condition *status_condition(const struct workspace_status *status, const char *type);
 bool status_is_true(const struct workspace_status *status, const char *type);
 
-/* A reason the API server accepts: what it forbids is left out; `otherwise` when nothing is left. */
+/* A reason the API server accepts: what it forbids is left out; `otherwise` when nothing is left.
+ */
 const char *reason_sanitise(const char *reason, const char *otherwise, struct arena *arena);

@@ -54,36 +54,35 @@ const char *tuning_config_name(const struct workspace *ws, const struct machine 
     if (!tuning_config_is_default(ws))
         return ws->tuning->config;
     if (tuning_method(ws) == TUNING_QLORA)
-        return is_float16_only(machine) ? "qlora-float16-params-template"
-                                        : "qlora-params-template";
+        return is_float16_only(machine) ? "qlora-float16-params-template" : "qlora-params-template";
     return is_float16_only(machine) ? "lora-float16-params-template" : "lora-params-template";
 }
 
-#define TRAINING_CONFIG(type, quantisation)                                                        \
-    "training_config:\n"                                                                           \
-    "  ModelConfig:\n"                                                                             \
-    "    torch_dtype: \"" type "\"\n"                                                              \
-    "    local_files_only: true\n"                                                                 \
-    "    device_map: \"auto\"\n"                                                                   \
-    "  QuantizationConfig:\n" quantisation "  LoraConfig:\n"                                       \
-    "    r: 8\n"                                                                                   \
-    "    lora_alpha: 8\n"                                                                          \
-    "    lora_dropout: 0.0\n"                                                                      \
-    "  TrainingArguments:\n"                                                                       \
-    "    output_dir: \"/mnt/results\"\n"                                                           \
-    "    ddp_find_unused_parameters: false\n"                                                      \
-    "    save_strategy: \"no\"\n"                                                                  \
-    "    per_device_train_batch_size: 1\n"                                                         \
-    "  DataCollator:\n"                                                                            \
-    "    mlm: true\n"                                                                              \
-    "  DatasetConfig:\n"                                                                           \
-    "    shuffle_dataset: true\n"                                                                  \
+#define TRAINING_CONFIG(type, quantisation)                  \
+    "training_config:\n"                                     \
+    "  ModelConfig:\n"                                       \
+    "    torch_dtype: \"" type "\"\n"                        \
+    "    local_files_only: true\n"                           \
+    "    device_map: \"auto\"\n"                             \
+    "  QuantizationConfig:\n" quantisation "  LoraConfig:\n" \
+    "    r: 8\n"                                             \
+    "    lora_alpha: 8\n"                                    \
+    "    lora_dropout: 0.0\n"                                \
+    "  TrainingArguments:\n"                                 \
+    "    output_dir: \"/mnt/results\"\n"                     \
+    "    ddp_find_unused_parameters: false\n"                \
+    "    save_strategy: \"no\"\n"                            \
+    "    per_device_train_batch_size: 1\n"                   \
+    "  DataCollator:\n"                                      \
+    "    mlm: true\n"                                        \
+    "  DatasetConfig:\n"                                     \
+    "    shuffle_dataset: true\n"                            \
     "    train_test_split: 1\n"
 #define NOT_QUANTISED "    load_in_4bit: false\n"
-#define QUANTISED(type)                                                                            \
-    "    load_in_4bit: true\n"                                                                     \
-    "    bnb_4bit_quant_type: \"nf4\"\n"                                                           \
-    "    bnb_4bit_compute_dtype: \"" type "\"\n"                                                   \
+#define QUANTISED(type)                          \
+    "    load_in_4bit: true\n"                   \
+    "    bnb_4bit_quant_type: \"nf4\"\n"         \
+    "    bnb_4bit_compute_dtype: \"" type "\"\n" \
     "    bnb_4bit_use_double_quant: true\n"
 
 cJSON *tuning_default_config(const struct workspace *ws, const struct machine *machine)
@@ -94,8 +93,7 @@ cJSON *tuning_default_config(const struct workspace *ws, const struct machine *m
         { TRAINING_CONFIG("float16", NOT_QUANTISED),
           TRAINING_CONFIG("float16", QUANTISED("float16")) },
     };
-    const char *content =
-        contents[is_float16_only(machine)][tuning_method(ws) == TUNING_QLORA];
+    const char *content = contents[is_float16_only(machine)][tuning_method(ws) == TUNING_QLORA];
     return JOBJ(JS("apiVersion", "v1"), JS("kind", "ConfigMap"),
                 JV("metadata", JOBJ(JS("name", tuning_config_name(ws, machine)),
                                     JS("namespace", ws->metadata->namespace_))),
@@ -147,14 +145,13 @@ static void add_input_urls(struct pod *pod, const struct string_list *urls)
     for (size_t i = 0; i < urls->count; i++)
         buf_printf(&joined, "%s%s", i > 0 ? " " : "", urls->items[i]);
     json_append(pod->volumes, empty_volume(DATA_VOLUME));
-    json_append(
-        pod->init_containers,
-        JOBJ(JS("name", "data-downloader"), JS("image", DOWNLOAD_IMAGE),
-             JV("command", JARR(JSTR("sh"), JSTR("-c"), JSTR(script_download))),
-             JV("env", JARR(manifest_env("DATA_URLS",
-                                         manifest_literal(buf_text(&joined), pod->ctx->arena)),
-                            manifest_env("DATA_VOLUME_PATH", DATA_FOLDER))),
-             JV("volumeMounts", JARR(manifest_mount(DATA_VOLUME, DATA_FOLDER, false)))));
+    json_append(pod->init_containers,
+                JOBJ(JS("name", "data-downloader"), JS("image", DOWNLOAD_IMAGE),
+                     JV("command", JARR(JSTR("sh"), JSTR("-c"), JSTR(script_download))),
+                     JV("env", JARR(manifest_env("DATA_URLS", manifest_literal(buf_text(&joined),
+                                                                               pod->ctx->arena)),
+                                    manifest_env("DATA_VOLUME_PATH", DATA_FOLDER))),
+                     JV("volumeMounts", JARR(manifest_mount(DATA_VOLUME, DATA_FOLDER, false)))));
 }
 
 static void add_input(struct pod *pod)
@@ -180,8 +177,9 @@ static void add_pusher(struct pod *pod)
 {
     const struct manifest_context *ctx = pod->ctx;
     const struct data_destination *output = ctx->ws->tuning->output;
-    AUTO(json) cJSON *annotations = JOBJ(
-        JV("$manifest", JOBJ(JS("sh.kaito.model.name", ctx->plan->model->short_name))));
+    AUTO(json)
+    cJSON *annotations =
+        JOBJ(JV("$manifest", JOBJ(JS("sh.kaito.model.name", ctx->plan->model->short_name))));
     AUTO_FREE char *annotations_text = json_print(annotations);
     const char *image = manifest_image(output->image, ctx->arena);
     const char *sentinel = arena_printf(ctx->arena, "%s/" SENTINEL, pod->results);
@@ -200,8 +198,7 @@ static void add_pusher(struct pod *pod)
                                       JS("imagePullPolicy", "Always")));
     const char *secret = output->image_push_secret != NULL ? output->image_push_secret : "";
     cJSON *item = JOBJ(JS("key", ".dockerconfigjson"), JS("path", "config.json"));
-    cJSON *source =
-        JOBJ(JV("secret", JOBJ(JS("name", secret), JV("items", JARR(item)))));
+    cJSON *source = JOBJ(JV("secret", JOBJ(JS("name", secret), JV("items", JARR(item)))));
     json_append(pod->volumes, JOBJ(JS("name", "docker-config"),
                                    JV("projected", JOBJ(JV("sources", JARR(source))))));
 }
@@ -215,12 +212,12 @@ static void add_weights(struct pod *pod)
     const char *artifact =
         arena_printf(ctx->arena, "%s/kaito-%s:%s", ctx->preset_registry, model->short_name,
                      model->tuning->weights_tag != NULL ? model->tuning->weights_tag : "latest");
-    json_append(pod->init_containers,
-                JOBJ(JS("name", "model-weights-downloader"), JS("image", WEIGHTS_IMAGE),
-                     JV("command", JARR(JSTR("oras"), JSTR("pull"), JSTR(artifact), JSTR("-o"),
-                                        JSTR(WEIGHTS_FOLDER))),
-                     JV("volumeMounts",
-                        JARR(manifest_mount(WEIGHTS_VOLUME, WEIGHTS_FOLDER, false)))));
+    json_append(
+        pod->init_containers,
+        JOBJ(JS("name", "model-weights-downloader"), JS("image", WEIGHTS_IMAGE),
+             JV("command",
+                JARR(JSTR("oras"), JSTR("pull"), JSTR(artifact), JSTR("-o"), JSTR(WEIGHTS_FOLDER))),
+             JV("volumeMounts", JARR(manifest_mount(WEIGHTS_VOLUME, WEIGHTS_FOLDER, false)))));
     json_append(pod->volumes, empty_volume(WEIGHTS_VOLUME));
     json_append(pod->mounts, manifest_mount(WEIGHTS_VOLUME, WEIGHTS_FOLDER, false));
 }
@@ -256,8 +253,7 @@ static cJSON *trainer(struct pod *pod)
         "/workspace/tfs/fine_tuning.py",
         (long long)ctx->plan->gpus_per_node);
     return JOBJ(JS("name", ctx->ws->metadata->name),
-                JV("image",
-                   json_new_printf("%s/kaito-base:" BASE_IMAGE_TAG, ctx->preset_registry)),
+                JV("image", json_new_printf("%s/kaito-base:" BASE_IMAGE_TAG, ctx->preset_registry)),
                 JV("command", manifest_shell(command)),
                 JV("resources", manifest_gpu_resources(ctx)),
                 JV("ports", JARR(JOBJ(JI("containerPort", INFERENCE_PORT)))), JV("env", env),
@@ -290,13 +286,13 @@ static cJSON *job_pod(const struct manifest_context *ctx)
     json_append(pod.containers, trainer(&pod));
     if (push)
         add_pusher(&pod);
-    return JOBJ(JS("restartPolicy", "Never"),
-                JV("shareProcessNamespace", push ? json_new_bool(true) : NULL),
-                JV("imagePullSecrets",
-                   push && secret != NULL ? JARR(JOBJ(JS("name", secret))) : NULL),
-                JV("affinity", manifest_affinity(ctx, false)), JV("tolerations", tolerations(ctx)),
-                JV("initContainers", pod.init_containers), JV("containers", pod.containers),
-                JV("volumes", pod.volumes));
+    return JOBJ(
+        JS("restartPolicy", "Never"),
+        JV("shareProcessNamespace", push ? json_new_bool(true) : NULL),
+        JV("imagePullSecrets", push && secret != NULL ? JARR(JOBJ(JS("name", secret))) : NULL),
+        JV("affinity", manifest_affinity(ctx, false)), JV("tolerations", tolerations(ctx)),
+        JV("initContainers", pod.init_containers), JV("containers", pod.containers),
+        JV("volumes", pod.volumes));
 }
 
 cJSON *tuning_job(const struct manifest_context *ctx)

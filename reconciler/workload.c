@@ -22,8 +22,7 @@ static struct object_key key_of(const struct snapshot *snapshot, const cJSON *ma
                                 .name = arena_strdup(snapshot->arena, name) };
 }
 
-static void remove_object(const struct gvr *gvr, const struct object *object,
-                          struct decision *out)
+static void remove_object(const struct gvr *gvr, const struct object *object, struct decision *out)
 {
     append(out, (struct action){
                     .kind = ACTION_DELETE, .gvr = gvr, .key = object->key, .uid = object->uid });
@@ -101,8 +100,8 @@ static const char *ensure_inference(const struct snapshot *snapshot,
     const char *problem = ensure(snapshot, &GVR_SERVICE, snapshot->headless,
                                  inference_headless_service(ctx), false, out);
     if (problem == NULL)
-        problem = ensure(snapshot, &GVR_SERVICE, snapshot->service, inference_service(ctx), false,
-                         out);
+        problem =
+            ensure(snapshot, &GVR_SERVICE, snapshot->service, inference_service(ctx), false, out);
     if (problem == NULL)
         problem = ensure(snapshot, &GVR_STATEFULSET, snapshot->stateful_set,
                          inference_stateful_set(ctx), true, out);
@@ -191,7 +190,8 @@ static struct finding pods_finding(const struct snapshot *snapshot, const char *
 
 static const struct finding succeeded = { .ok = true,
                                           .reason = "workspaceSucceeded",
-                                          .message = "the Workspace has done what it was made for" };
+                                          .message =
+                                              "the Workspace has done what it was made for" };
 static const struct finding pending = { .reason = "workspacePending",
                                         .message = "the workload is not ready yet" };
 
@@ -223,9 +223,8 @@ static void inference_findings(const struct snapshot *snapshot, bool resource_re
         return;
     }
     out->workload = pods_finding(snapshot, "WorkspaceInferenceStatusPending",
-                                 resource_ready
-                                     ? "waiting until all pods of the workload are ready"
-                                     : "the workload is made when the nodes are ready");
+                                 resource_ready ? "waiting until all pods of the workload are ready"
+                                                : "the workload is made when the nodes are ready");
     if (resource_ready && out->workload.object == NULL)
         out->workload.object =
             arena_printf(snapshot->arena, "StatefulSet/%s", snapshot->workspace->key.name);
@@ -237,8 +236,7 @@ static void inference_findings(const struct snapshot *snapshot, bool resource_re
 static bool job_is(const cJSON *job, const char *type)
 {
     const cJSON *condition;
-    cJSON_ArrayForEach(condition, json_at(job, "status.conditions"))
-    {
+    cJSON_ArrayForEach(condition, json_at(job, "status.conditions")) {
         const char *name = json_string_at(condition, "type");
         const char *status = json_string_at(condition, "status");
         if (name != NULL && status != NULL && strcmp(name, type) == 0)
@@ -266,8 +264,9 @@ static struct finding failed_finding(const struct snapshot *snapshot)
         .message = arena_printf(snapshot->arena, "Job %s failed: %s", snapshot->job->key.name,
                                 message != NULL ? message : "see its pods"),
         .object = arena_printf(snapshot->arena, "Job/%s", snapshot->job->key.name),
-        .next_step = "read the log of its pods, put right what they say, then delete the Job to run "
-                     "it again",
+        .next_step =
+            "read the log of its pods, put right what they say, then delete the Job to run "
+            "it again",
     };
 }
 
@@ -288,8 +287,8 @@ static void tuning_findings(const struct snapshot *snapshot, struct findings *ou
         out->succeeded = out->workload;
         out->succeeded.reason = "workspaceFailed";
         out->state = "Failed";
-    } else if (job != NULL && (job_is(job, "Complete") ||
-                               json_integer_at(job, "status.succeeded", 0) > 0)) {
+    } else if (job != NULL &&
+               (job_is(job, "Complete") || json_integer_at(job, "status.succeeded", 0) > 0)) {
         out->workload = started;
         out->succeeded = succeeded;
         out->state = "Succeeded";

@@ -5,15 +5,14 @@
 #include "reconciler/decide.h"
 #include "reconciler/manifest.h"
 
-/* Appends the actions that bring Services and StatefulSet, or ConfigMap and Job, to what `ctx` says.
- * Returns NULL, or why it cannot be done: a foreign object has the name. */
+/* Appends the actions that bring Services and StatefulSet, or ConfigMap and Job, to what `ctx`
+ * says. Returns NULL, or why it cannot be done: a foreign object has the name. */
 const char *workload_ensure(const struct snapshot *snapshot, const struct manifest_context *ctx,
                             struct decision *out);
 
-/* Fills workload, workload_condition, phase, succeeded, state, and stalled where tuning failed for good.
- * `resource_ready`: without it no inference is ready. */
-void workload_findings(const struct snapshot *snapshot, bool resource_ready,
-                       struct findings *out);
+/* Fills workload, workload_condition, phase, succeeded, state, and stalled where tuning failed for
+ * good. `resource_ready`: without it no inference is ready. */
+void workload_findings(const struct snapshot *snapshot, bool resource_ready, struct findings *out);
 
 /* Appends the deletion of a workload that is there; true while any of it is. */
 bool workload_remove(const struct snapshot *snapshot, struct decision *out);

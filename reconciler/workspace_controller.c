@@ -1,5 +1,6 @@
 #include "reconciler/workspace_controller.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "common/base/digest.h"
@@ -48,7 +49,10 @@ static int64_t resync_of(const struct workspace_controller *controller, const ch
 static int carry_out(const struct workspace_controller *controller, struct decision *decision,
                      struct snapshot *snapshot, struct reconcile_result *result, struct error *err)
 {
-    if (act(&controller->actor, decision, snapshot, err) < 0) {
+    int acted = act(&controller->actor, decision, snapshot, err);
+    if (acted == ACT_GONE)
+        return 0;
+    if (acted < 0) {
         if (!is_refusal(err))
             return -1;
         log_warn("workspace", "the API server refuses the workload",
@@ -57,7 +61,7 @@ static int carry_out(const struct workspace_controller *controller, struct decis
         decision_stall(decision, snapshot, "WorkloadRejected", err->message);
         result->requeue_after_ms = REQUEUE_REFUSED_MS;
     }
-    return act_status(&controller->actor, decision, snapshot, err);
+    return act_status(&controller->actor, decision, snapshot, err) < 0 ? -1 : 0;
 }
 
 static int reconcile(const struct workspace_controller *controller, struct object_key key,
@@ -70,8 +74,9 @@ static int reconcile(const struct workspace_controller *controller, struct objec
 
     AUTO(decision) struct decision preparation = { 0 };
     decide_prepare(&snapshot, &preparation);
-    if (act(&controller->actor, &preparation, &snapshot, err) < 0)
-        return -1;
+    int prepared = act(&controller->actor, &preparation, &snapshot, err);
+    if (prepared != 0)
+        return prepared < 0 ? -1 : 0;
 
     struct planning planning = { 0 };
     if (!snapshot.workspace->deleting)
@@ -132,13 +137,13 @@ static bool is_status_only(const struct object *before, const struct object *aft
 
 void workspace_changed(void *context, const struct object *before, const struct object *after)
 {
+    assert(before != NULL || after != NULL);
     if (before != NULL && after != NULL && is_status_only(before, after))
         return;
     workspace_enqueue(context, after != NULL ? after->key : before->key);
 }
 
-void workspace_part_changed(void *context, const struct object *before,
-                            const struct object *after)
+void workspace_part_changed(void *context, const struct object *before, const struct object *after)
 {
     struct workspace_controller *controller = context;
     const struct object *object = after != NULL ? after : before;
@@ -151,12 +156,13 @@ void workspace_part_changed(void *context, const struct object *before,
     else if (object_label(object, LABEL_WORKSPACE) != NULL)
         name = object_label(object, LABEL_WORKSPACE);
     if (name != NULL) {
-        workspace_enqueue(controller, (struct object_key){ .namespace_ = object->key.namespace_,
-                                                           .name = name });
+        workspace_enqueue(
+            controller, (struct object_key){ .namespace_ = object->key.namespace_, .name = name });
         return;
     }
     /* A foreign object that had the name of ours went away, or came. */
-    AUTO(object) const struct object *namesake =
+    AUTO(object)
+    const struct object *namesake =
         store_get(controller->observer.listers->workspaces, object->key);
     if (namesake != NULL)
         workspace_enqueue(controller, object->key);
@@ -173,8 +179,8 @@ static bool is_at_rest(const struct object *workspace)
 
 void workspace_enqueue_restless(struct workspace_controller *controller)
 {
-    AUTO(object_list) struct object_list list =
-        store_list(controller->observer.listers->workspaces);
+    AUTO(object_list)
+    struct object_list list = store_list(controller->observer.listers->workspaces);
     for (size_t i = 0; i < list.count; i++) {
         if (!is_at_rest(list.items[i]))
             workspace_enqueue(controller, list.items[i]->key);

@@ -1,4 +1,5 @@
-/* The reconcile of one Workspace: observe, decide, act; and which keys a changed object concerns. */
+/* The reconcile of one Workspace: observe, decide, act; and which keys a changed object concerns.
+ */
 #pragma once
 
 #include "common/base/clock.h"
@@ -20,11 +21,10 @@ struct workspace_controller {
 int workspace_reconcile(void *context, const char *key, struct reconcile_result *result,
                         struct error *err);
 
-/* informer_handlers; the context is a struct workspace_controller. The first for Workspaces, the second
- * for everything that can belong to one. */
+/* informer_handlers; the context is a struct workspace_controller. The first for Workspaces, the
+ * second for everything that can belong to one. */
 void workspace_changed(void *context, const struct object *before, const struct object *after);
-void workspace_part_changed(void *context, const struct object *before,
-                            const struct object *after);
+void workspace_part_changed(void *context, const struct object *before, const struct object *after);
 
 /* Every Workspace that is not at rest: for what may have been missed. */
 void workspace_enqueue_restless(struct workspace_controller *controller);

@@ -1,20 +1,19 @@
-#include "reconciler/certificate_keeper.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
 #include "common/base/file.h"
 #include "common/base/memory.h"
 #include "common/json/json.h"
+#include "reconciler/certificate_keeper.h"
 #include "reconciler/certificate_set.h"
 #include "test/lib/fake_apiserver.h"
 #include "test/lib/literals.h"
@@ -85,7 +84,8 @@ static void test_certificate_pass_first(void **state)
     assert_int_equal(pass_at(world, start_ms), 0);
     AUTO(json) cJSON *webhook = secret(world, "ckaito-webhook-tls");
     AUTO(json) cJSON *bus = secret(world, "ckaito-bus-tls");
-    AUTO(json) cJSON *configuration =
+    AUTO(json)
+    cJSON *configuration =
         fake_apiserver_get(world->server, &GVR_VALIDATING_WEBHOOK,
                            (struct object_key){ .namespace_ = "", .name = "ckaito" });
     assert_string_equal(json_string_at(webhook, "type"), "kubernetes.io/tls");

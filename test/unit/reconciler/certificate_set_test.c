@@ -1,15 +1,14 @@
-#include "reconciler/certificate_set.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
-#include <string.h>
 
 #include "common/base/memory.h"
 #include "common/json/json.h"
+#include "reconciler/certificate_set.h"
 
 #define DAY CERTIFICATE_DAY_MS
 static const int64_t start_ms = INT64_C(1800000000000);
@@ -140,9 +139,8 @@ static void test_certificate_set_damaged(void **state)
     AUTO(certificate_set) struct certificate_set set = { 0 };
     AUTO(json) cJSON *data = NULL;
     struct error err = ERROR_INIT;
-    assert_int_equal(json_parse_text("{\"ca.crt\":\"!!\",\"ca.key\":7,\"bus.crt\":\"YQ==\"}",
-                                     &data, &err),
-                     0);
+    assert_int_equal(
+        json_parse_text("{\"ca.crt\":\"!!\",\"ca.key\":7,\"bus.crt\":\"YQ==\"}", &data, &err), 0);
     certificate_set_decode(data, &set);
     assert_int_equal(renew(&set, start_ms), 1);
     assert_true(issued_by(&set.leaves[LEAF_BUS], set.authority.certificate_pem));

@@ -1,15 +1,14 @@
-#include "reconciler/config_check.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
-#include <string.h>
 
 #include "common/json/build.h"
 #include "common/json/json.h"
+#include "reconciler/config_check.h"
 #include "test/lib/literals.h"
 
 static const struct model phi = { .name = "microsoft/phi-4",
@@ -110,9 +109,10 @@ static void test_config_check_qlora(void **state)
           .output_dir = "/mnt/results" },
     };
     AUTO(arena) struct arena arena = ARENA_INIT;
-    AUTO(json) cJSON *tree =
-        json_literal("{\"metadata\":{\"name\":\"w\"},\"resource\":{\"labelSelector\":{}},\"tuning\":"
-                     "{\"method\":\"QLoRA\",\"input\":{},\"output\":{}}}");
+    AUTO(json)
+    cJSON *tree = json_literal(
+        "{\"metadata\":{\"name\":\"w\"},\"resource\":{\"labelSelector\":{}},\"tuning\":"
+        "{\"method\":\"QLoRA\",\"input\":{},\"output\":{}}}");
     struct workspace ws = workspace_of(tree, &arena);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         run(&rows[i], CONFIG_FOR_TUNING, &ws);

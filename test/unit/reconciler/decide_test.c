@@ -1,24 +1,24 @@
 /* Decisions from literal snapshots: no cache, no clock, no server. */
-#include "reconciler/decide.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
 
+#include <cmocka.h>
+
 #include "common/json/build.h"
 #include "common/json/json.h"
+#include "reconciler/decide.h"
 #include "test/lib/literals.h"
 
 /* First: more members of metadata; second: more members of the Workspace. */
-#define INFERENCE                                                                                  \
-    "{\"metadata\":{\"name\":\"w\",\"namespace\":\"d\",\"uid\":\"u\",\"resourceVersion\":\"5\","  \
-    "\"generation\":1,\"finalizers\":[\"workspace.finalizer.kaito.sh\"]%s},\"resource\":"            \
-    "{\"count\":1,\"instanceType\":\"Standard_NC24ads_A100_v4\",\"labelSelector\":{\"matchLabels\":" \
+#define INFERENCE                                                                                \
+    "{\"metadata\":{\"name\":\"w\",\"namespace\":\"d\",\"uid\":\"u\",\"resourceVersion\":\"5\"," \
+    "\"generation\":1,\"finalizers\":[\"workspace.finalizer.kaito.sh\"]%s},\"resource\":"        \
+    "{\"count\":1,\"instanceType\":\"Standard_NC24ads_A100_v4\",\"labelSelector\":{"             \
+    "\"matchLabels\":"                                                                           \
     "{\"a\":\"b\"}}},\"inference\":{\"preset\":{\"name\":\"phi-4-mini-instruct\"}}%s}"
 
 struct scene {
@@ -33,15 +33,15 @@ struct scene {
 static void scene_open(struct scene *scene, const char *metadata, const char *status)
 {
     *scene = (struct scene){
-        .settings = { .plan = { .catalogue = catalogue_builtin(), .cloud = "azure",
+        .settings = { .plan = { .catalogue = catalogue_builtin(),
+                                .cloud = "azure",
                                 .nodes_max = 8 },
                       .preset_registry = "r" },
         .claim = { .name = "ws1", .phase = CLAIM_PENDING },
     };
     struct snapshot *snapshot = &scene->snapshot;
     snapshot->arena = &scene->arena;
-    snapshot->workspace =
-        object_literal(arena_printf(&scene->arena, INFERENCE, metadata, status));
+    snapshot->workspace = object_literal(arena_printf(&scene->arena, INFERENCE, metadata, status));
     snapshot->resource_version = snapshot->workspace->resource_version;
     snapshot->ws = workspace_of(snapshot->workspace->json, &scene->arena);
     snapshot->nodes = (struct nodes_view){ .state = NODES_ANSWERED,
@@ -145,10 +145,9 @@ static void test_decide_claim_failed(void **state)
     (void)state;
     struct scene scene;
     scene_open(&scene, "", "");
-    scene.claim = (struct claim_state){ .name = "ws1",
-                                        .phase = CLAIM_FAILED,
-                                        .reason = "No Quota!",
-                                        .message = "0 of 24 cores left" };
+    scene.claim = (struct claim_state){
+        .name = "ws1", .phase = CLAIM_FAILED, .reason = "No Quota!", .message = "0 of 24 cores left"
+    };
     scene_decide(&scene);
     assert_says(&scene, CONDITION_NODECLAIM_READY, "False", "NoQuota");
     assert_says(&scene, CONDITION_RESOURCE_READY, "False", "NoQuota");

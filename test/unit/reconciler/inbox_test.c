@@ -1,18 +1,17 @@
-#include "reconciler/inbox.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "common/base/memory.h"
 #include "common/base/metrics.h"
 #include "common/json/build.h"
 #include "common/json/json.h"
+#include "reconciler/inbox.h"
 #include "test/lib/fake_apiserver.h"
 #include "test/lib/literals.h"
 
@@ -62,7 +61,8 @@ static int world_close(void **state)
 static void put_workspace(struct world *world, const char *name, const char *ready)
 {
     AUTO(arena) struct arena arena = ARENA_INIT;
-    AUTO(object) const struct object *object = object_literal(
+    AUTO(object)
+    const struct object *object = object_literal(
         arena_printf(&arena,
                      "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"d\",\"generation\":1},"
                      "\"status\":{\"observedGeneration\":1,\"conditions\":[{\"type\":\"Ready\","
@@ -73,8 +73,9 @@ static void put_workspace(struct world *world, const char *name, const char *rea
 
 static void hear(struct world *world, const char *publisher, int sequence)
 {
-    AUTO(json) cJSON *body = JOBJ(JS("namespace", "d"), JS("name", "named"), JI("readyCount", 0),
-                                  JS("publisher", publisher), JI("sequence", sequence));
+    AUTO(json)
+    cJSON *body = JOBJ(JS("namespace", "d"), JS("name", "named"), JI("readyCount", 0),
+                       JS("publisher", publisher), JI("sequence", sequence));
     const struct envelope message = { .type = MESSAGE_NODE_STATE, .body = body };
     inbox_node_state(&world->follower, &message);
 }
@@ -97,8 +98,8 @@ static void test_inbox_node_state_follows_publishers(void **state)
         const char *publisher;
         int sequence;
         size_t keys; /* 1: the one named; 2: all that are not at rest too */
-    } rows[] = { { "a", 7, 2 }, { "a", 8, 1 }, { "a", 10, 2 }, { "a", 11, 1 },
-                 { "b", 1, 2 }, { "a", 12, 1 }, { "b", 2, 1 }, { "a", 1, 2 } };
+    } rows[] = { { "a", 7, 2 }, { "a", 8, 1 },  { "a", 10, 2 }, { "a", 11, 1 },
+                 { "b", 1, 2 }, { "a", 12, 1 }, { "b", 2, 1 },  { "a", 1, 2 } };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         hear(world, rows[i].publisher, rows[i].sequence);
         assert_int_equal(drain(world), rows[i].keys);
@@ -119,7 +120,8 @@ static void test_inbox_node_state_invalid(void **state)
 
 static cJSON *ask(struct world *world, const char *kind, struct error *err)
 {
-    AUTO(json) cJSON *body =
+    AUTO(json)
+    cJSON *body =
         JOBJ(JS("namespace", "d"), JS("configMap", "c"), JS("kind", kind),
              JV("workspace",
                 json_literal("{\"metadata\":{\"name\":\"w\"},\"resource\":{\"labelSelector\":{}},"
@@ -139,10 +141,11 @@ static void test_inbox_config_check(void **state)
     AUTO(json) cJSON *missing = ask(world, "inference", &err);
     assert_string_equal(json_string_at(missing, "findings[0].severity"), "warning");
 
-    fake_apiserver_create(world->server, &GVR_CONFIGMAP,
-                          json_literal("{\"metadata\":{\"name\":\"c\",\"namespace\":\"d\"},\"data\":"
-                                       "{\"inference_config.yaml\":\"vllm:\\n  max-model-len: "
-                                       "999999\\n\"}}"));
+    fake_apiserver_create(
+        world->server, &GVR_CONFIGMAP,
+        json_literal("{\"metadata\":{\"name\":\"c\",\"namespace\":\"d\"},\"data\":"
+                     "{\"inference_config.yaml\":\"vllm:\\n  max-model-len: "
+                     "999999\\n\"}}"));
     AUTO(json) cJSON *wrong = ask(world, "inference", &err);
     assert_string_equal(json_string_at(wrong, "findings[0].rule"), "F6");
     assert_string_equal(json_string_at(wrong, "findings[0].path"), "inference.config");
@@ -168,7 +171,8 @@ static void test_inbox_config_check_unknown_type(void **state)
 
 static void reject(struct world *world, const char *name)
 {
-    AUTO(json) cJSON *body =
+    AUTO(json)
+    cJSON *body =
         JOBJ(JS("namespace", "d"), JS("name", name), JS("user", "alice"), JS("operation", "CREATE"),
              JV("rules", JARR(JSTR("O1"), JSTR("O2"))), JS("message", "tuning.output.image: no"));
     const struct envelope message = { .type = MESSAGE_REJECTION, .body = body };
@@ -181,8 +185,7 @@ static void test_inbox_rejection(void **state)
     reject(world, "w");
     reject(world, "w");
     reject(world, NULL);
-    assert_int_equal(
-        metric_value(METRIC_REJECTIONS_TOTAL, (const char *const[]){ "O1", NULL }), 3);
+    assert_int_equal(metric_value(METRIC_REJECTIONS_TOTAL, (const char *const[]){ "O1", NULL }), 3);
     event_recorder_free(STEAL(world->controller.actor.events)); /* writes what is queued */
     assert_int_equal(fake_apiserver_object_count(world->server, &GVR_EVENT), 2);
 }

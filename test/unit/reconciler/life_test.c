@@ -1,15 +1,15 @@
-/* Whole lives of Workspaces: the controller, its informers and the API server in memory; the test plays
- * the provisioner, the StatefulSet and Job controllers, and the garbage collector. */
+/* Whole lives of Workspaces: the controller, its informers and the API server in memory; the test
+ * plays the provisioner, the StatefulSet and Job controllers, and the garbage collector. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include <cmocka.h>
 
 #include "common/base/memory.h"
 #include "common/json/build.h"
@@ -36,14 +36,14 @@ struct world {
     int64_t ready;      /* nodes */
     bool claims_remain; /* after a release */
     cJSON *last_demand;
+    bool stale_caches; /* settle() does not wait for them */
 };
 
 /* ------------------------------------------------------------------ provisioner */
 
 static cJSON *claims_json(const struct world *world)
 {
-    return JARR(JOBJ(JS("name", "ws0123456789"),
-                     JS("node", world->ready > 0 ? "node-1" : NULL),
+    return JARR(JOBJ(JS("name", "ws0123456789"), JS("node", world->ready > 0 ? "node-1" : NULL),
                      JS("phase", world->ready > 0 ? CLAIM_READY : CLAIM_PENDING)));
 }
 
@@ -72,9 +72,9 @@ static int answer(void *context, const char *type, const cJSON *body, int64_t ti
 
 /* ------------------------------------------------------------------ world */
 
-static const struct gvr *const kinds[INFORMERS] = { &GVR_WORKSPACE, &GVR_STATEFULSET, &GVR_JOB,
-                                                    &GVR_SERVICE,   &GVR_CONTROLLERREVISION,
-                                                    &GVR_POD };
+static const struct gvr *const kinds[INFORMERS] = {
+    &GVR_WORKSPACE, &GVR_STATEFULSET, &GVR_JOB, &GVR_SERVICE, &GVR_CONTROLLERREVISION, &GVR_POD
+};
 
 static void pause_ms(long ms)
 {
@@ -95,8 +95,7 @@ static void start_informers(struct world *world)
             options.indexes = kinds[i] == &GVR_POD ? by_pod : by_revision;
             options.index_count = 1;
         }
-        world->informers[i] =
-            informer_new(&world->client, &options, &world->stop, clock_system());
+        world->informers[i] = informer_new(&world->client, &options, &world->stop, clock_system());
         *stores[i] = informer_store(world->informers[i]);
         informer_add_handler(world->informers[i],
                              i == 0 ? workspace_changed : workspace_part_changed,
@@ -132,7 +131,8 @@ static int world_open(void **state)
                       .cloud = "azure" },
         .actor = { .client = &world->client,
                    .events = event_recorder_new(&world->client, "test", clock_system()) },
-        .settings = { .plan = { .catalogue = catalogue_builtin(), .cloud = "azure",
+        .settings = { .plan = { .catalogue = catalogue_builtin(),
+                                .cloud = "azure",
                                 .nodes_max = 8 },
                       .preset_registry = "registry.example/kaito" },
         .clock = clock_system(),
@@ -157,10 +157,37 @@ static int world_close(void **state)
     return 0;
 }
 
-/* Works off what is due until nothing has come for a while. */
+/* The caches hold what the server holds. */
+static bool is_fresh(const struct world *world)
+{
+    for (size_t i = 0; i < INFORMERS; i++) {
+        AUTO(object_list) struct object_list list = store_list(informer_store(world->informers[i]));
+        if (list.count != fake_apiserver_object_count(world->server, kinds[i]))
+            return false;
+        for (size_t j = 0; j < list.count; j++) {
+            AUTO(json)
+            cJSON *there = fake_apiserver_get(world->server, kinds[i], list.items[j]->key);
+            const char *version = json_string_at(there, "metadata.resourceVersion");
+            if (version == NULL || strcmp(version, list.items[j]->resource_version) != 0)
+                return false;
+        }
+    }
+    return true;
+}
+
+static void catch_up(const struct world *world)
+{
+    for (int i = 0; i < PATIENCE_MS && !is_fresh(world); i++)
+        pause_ms(1);
+}
+
+/* Works off what is due until nothing has come for a while. Each reconcile sees the latest state,
+ * unless the test wants them to run into stale caches. */
 static void settle(struct world *world)
 {
     for (int quiet = 0; quiet < 20;) {
+        if (!world->stale_caches)
+            catch_up(world);
         quiet = controller_run_one("workspace", world->controller.queue, workspace_reconcile,
                                    &world->controller)
                     ? 0
@@ -201,8 +228,7 @@ static void assert_condition(const struct world *world, const char *name, const 
 {
     AUTO(json) cJSON *ws = get(world, &GVR_WORKSPACE, name);
     const cJSON *condition;
-    cJSON_ArrayForEach(condition, json_at(ws, "status.conditions"))
-    {
+    cJSON_ArrayForEach(condition, json_at(ws, "status.conditions")) {
         if (strcmp(json_string_at(condition, "type"), type) != 0)
             continue;
         if (strcmp(json_string_at(condition, "status"), status) != 0)
@@ -226,8 +252,8 @@ static void create_from(const struct world *world, const char *file)
 {
     AUTO(json) cJSON *documents = json_all_from_file(file);
     cJSON *ws = json_copy(json_at(documents, "[0]"));
-    json_set(ws, "metadata", JOBJ(JS("name", json_string_at(ws, "metadata.name")),
-                                  JS("namespace", "default")));
+    json_set(ws, "metadata",
+             JOBJ(JS("name", json_string_at(ws, "metadata.name")), JS("namespace", "default")));
     fake_apiserver_create(world->server, &GVR_WORKSPACE, ws);
 }
 
@@ -241,6 +267,11 @@ static void make_inference_ready(struct world *world)
     change(world, &GVR_STATEFULSET, PHI,
            "{\"status\":{\"observedGeneration\":9,\"readyReplicas\":1,\"replicas\":1}}");
     settle(world);
+    /* Planned, NodesRequested, NodesReady, WorkloadCreated, WorkspaceReady: written by another
+     * thread */
+    for (int i = 0; i < PATIENCE_MS && fake_apiserver_object_count(world->server, &GVR_EVENT) < 5;
+         i++)
+        pause_ms(1);
 }
 
 /* ------------------------------------------------------------------ lives */
@@ -259,8 +290,7 @@ static void test_life_inference(void **state)
         json_string_at(planned, "metadata.annotations[\"" ANNOTATION_REVISION "\"]"), "1");
     assert_string_equal(json_string_at(planned, "status.state"), "Pending");
     assert_int_equal(json_integer_at(planned, "status.targetNodeCount", 0), 1);
-    assert_int_equal(
-        fake_apiserver_object_count(world->server, &GVR_CONTROLLERREVISION), 1);
+    assert_int_equal(fake_apiserver_object_count(world->server, &GVR_CONTROLLERREVISION), 1);
     assert_condition(world, PHI, CONDITION_NODECLAIM_READY, "False", "NodeClaimNotReady");
     assert_condition(world, PHI, CONDITION_RECONCILING, "True", NULL);
     assert_gone(world, &GVR_STATEFULSET, PHI);
@@ -300,7 +330,6 @@ static void test_life_at_rest_writes_nothing(void **state)
 {
     struct world *world = *state;
     make_inference_ready(world);
-    pause_ms(50); /* the last event */
     fake_apiserver_reset_requests(world->server);
     for (int i = 0; i < 3; i++)
         touch(world, PHI);
@@ -314,7 +343,6 @@ static void test_life_restart_writes_nothing(void **state)
     make_inference_ready(world);
     stop_informers(world);
     stop_init(&world->stop);
-    pause_ms(50); /* the last event */
     fake_apiserver_reset_requests(world->server);
     start_informers(world);
     settle(world);
@@ -347,8 +375,8 @@ static void test_life_deletion_waits_for_claims(void **state)
     assert_gone(world, &GVR_STATEFULSET, PHI);
     assert_condition(world, PHI, CONDITION_DELETING, "True", "workspaceDeleted");
     AUTO(json) cJSON *ws = get(world, &GVR_WORKSPACE, PHI);
-    assert_non_null(strstr(
-        json_string_at(ws, "status.conditions[type=WorkspaceDeleting].message"), "ws0123456789"));
+    assert_non_null(strstr(json_string_at(ws, "status.conditions[type=WorkspaceDeleting].message"),
+                           "ws0123456789"));
 
     world->unreachable = true;
     touch(world, PHI);
@@ -492,8 +520,8 @@ static void test_life_changed_tuning_makes_another_job(void **state)
     AUTO(json) cJSON *second = get(world, &GVR_JOB, TUNING);
     assert_string_not_equal(json_string_at(first, "metadata.uid"),
                             json_string_at(second, "metadata.uid"));
-    assert_string_equal(
-        json_string_at(second, "metadata.annotations[\"" ANNOTATION_REVISION "\"]"), "2");
+    assert_string_equal(json_string_at(second, "metadata.annotations[\"" ANNOTATION_REVISION "\"]"),
+                        "2");
 }
 
 static void test_life_config_is_read_before_buying(void **state)
@@ -520,6 +548,7 @@ static void test_life_each_lost_write_heals(void **state)
     static const enum fake_fault faults[] = { FAKE_REFUSED, FAKE_ANSWER_LOST, FAKE_CONFLICT,
                                               FAKE_BROKEN };
     world->ready = 1;
+    world->stale_caches = true;
     for (unsigned nth = 1; nth <= 8; nth++) {
         fake_apiserver_fail_next(world->server, nth, faults[nth % ARRAY_LEN(faults)]);
         create_from(world, "test/golden/inference-single-node.yaml");

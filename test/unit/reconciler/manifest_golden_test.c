@@ -4,10 +4,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "common/base/memory.h"
 #include "common/json/build.h"
@@ -62,13 +62,11 @@ static cJSON *without_hash(const cJSON *manifest)
     cJSON *metadata = json_new_object();
     cJSON *annotations = json_new_object();
     const cJSON *item;
-    cJSON_ArrayForEach(item, json_at(manifest, "metadata.annotations"))
-    {
+    cJSON_ArrayForEach(item, json_at(manifest, "metadata.annotations")) {
         if (strcmp(item->string, ANNOTATION_APPLIED_HASH) != 0)
             json_set(annotations, item->string, json_copy(item));
     }
-    cJSON_ArrayForEach(item, json_get(manifest, "metadata"))
-    {
+    cJSON_ArrayForEach(item, json_get(manifest, "metadata")) {
         if (strcmp(item->string, "annotations") != 0)
             json_set(metadata, item->string, json_copy(item));
     }
@@ -104,8 +102,7 @@ static char *canonical(const cJSON *manifest)
 static const cJSON *document(const struct scene *scene, const char *kind, const char *name)
 {
     const cJSON *item;
-    cJSON_ArrayForEach(item, scene->documents)
-    {
+    cJSON_ArrayForEach(item, scene->documents) {
         if (strcmp(json_string_at(item, "kind"), kind) == 0 &&
             strcmp(json_string_at(item, "metadata.name"), name) == 0)
             return item;
@@ -117,8 +114,7 @@ static const cJSON *document(const struct scene *scene, const char *kind, const 
 static void assert_golden(const struct scene *scene, cJSON *take)
 {
     AUTO(json) cJSON *made = take;
-    assert_non_null(
-        json_at(made, "metadata.annotations[\"" ANNOTATION_APPLIED_HASH "\"]"));
+    assert_non_null(json_at(made, "metadata.annotations[\"" ANNOTATION_APPLIED_HASH "\"]"));
     AUTO_FREE char *ours = canonical(made);
     AUTO_FREE char *golden = json_print_canonical(
         document(scene, json_string_at(made, "kind"), json_string_at(made, "metadata.name")));

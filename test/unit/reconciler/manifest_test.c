@@ -1,15 +1,14 @@
-#include "reconciler/manifest.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <cmocka.h>
+
 #include "common/json/json.h"
+#include "reconciler/manifest.h"
 #include "reconciler/scripts.h"
 #include "test/lib/literals.h"
 
@@ -23,14 +22,16 @@ static void test_manifest_is_applied(void **state)
         { "{\"a\":1,\"b\":{\"c\":\"x\",\"d\":2}}", "{\"b\":{\"c\":\"x\"}}", true },
         { "{\"b\":{\"c\":\"y\"}}", "{\"b\":{\"c\":\"x\"}}", false },
         { "{}", "{\"b\":{\"c\":\"x\"}}", false },
-        { "{\"metadata\":{}}", "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{}}", true },
+        { "{\"metadata\":{}}", "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{}}",
+          true },
         /* what the API server leaves out */
         { "{\"s\":{}}", "{\"s\":{\"a\":null,\"b\":{},\"c\":[],\"d\":\"\",\"e\":false}}", true },
         { "{\"s\":{}}", "{\"s\":{\"a\":0}}", false },
         /* defaulted members of list items, items of others */
-        { "{\"l\":[{\"n\":\"a\",\"v\":1},{\"n\":\"b\",\"v\":2}]}", "{\"l\":[{\"n\":\"b\"}]}", true },
-        { "{\"l\":[{\"n\":\"a\"},{\"n\":\"x\"},{\"n\":\"b\"}]}", "{\"l\":[{\"n\":\"a\"},{\"n\":\"b\"}]}",
+        { "{\"l\":[{\"n\":\"a\",\"v\":1},{\"n\":\"b\",\"v\":2}]}", "{\"l\":[{\"n\":\"b\"}]}",
           true },
+        { "{\"l\":[{\"n\":\"a\"},{\"n\":\"x\"},{\"n\":\"b\"}]}",
+          "{\"l\":[{\"n\":\"a\"},{\"n\":\"b\"}]}", true },
         { "{\"l\":[{\"n\":\"a\"}]}", "{\"l\":[{\"n\":\"a\"},{\"n\":\"b\"}]}", false },
         { "{\"l\":[{\"n\":\"b\"},{\"n\":\"a\"}]}", "{\"l\":[{\"n\":\"a\"},{\"n\":\"b\"}]}", false },
         /* quantities in another spelling */
@@ -152,8 +153,8 @@ static void test_script_download(void **state)
     assert_int_equal(result, 0);
 }
 
-/* The programs around script_push: a folder $d with an oras of ours that keeps what is pushed, and a
- * /proc of ours, so that nobody else's processes are looked at. */
+/* The programs around script_push: a folder $d with an oras of ours that keeps what is pushed, and
+ * a /proc of ours, so that nobody else's processes are looked at. */
 #define PUSH_SCENE                                                                                 \
     "set -e; d=$(mktemp -d); mkdir -p $d/bin $d/results $d/proc\n"                                 \
     "cat >$d/bin/oras <<'EOF'\n"                                                                   \
@@ -169,7 +170,7 @@ static void test_script_download(void **state)
     "/bin/sleep 60 & pause=$!\n"                                                                   \
     "mkdir $d/proc/1 $d/proc/77 $d/proc/$pause\n"                                                  \
     "echo pause >$d/proc/1/comm; echo pause >$d/proc/$pause/comm; echo python3 >$d/proc/77/comm\n" \
-    "printf 'python3\\0/workspace/tfs/fine_tuning.py\\0' >$d/proc/77/cmdline\n"                     \
+    "printf 'python3\\0/workspace/tfs/fine_tuning.py\\0' >$d/proc/77/cmdline\n"                    \
     "SCRIPT=$(printf %s \"$SCRIPT\" | sed \"s#/proc/#$d/proc/#g\")\n"                              \
     "push() { sh -c \"$SCRIPT\" pusher $d/results r.io/a/b:1 '{\"x\":1}' $d/results/done; }\n"
 
@@ -177,15 +178,15 @@ static void test_script_push(void **state)
 {
     (void)state;
     setenv("SCRIPT", script_push, 1);
-    int result = system(PUSH_SCENE
-                        "touch $d/results/done; push >/dev/null\n"
-                        "! wait $pause\n" /* it was ended */
-                        "tar -tzf $d/bin/layer.tar.gz | grep -q '^data/adapter_config.json$'\n"
-                        "digest=$(gzip -dc $d/bin/layer.tar.gz | sha256sum | cut -d' ' -f1)\n"
-                        "grep -q \"sha256:$digest\" $d/bin/config.json\n"
-                        "[ \"$(cat $d/bin/annotations.json)\" = '{\"x\":1}' ]\n"
-                        "grep -q ' r.io/a/b:1 ' $d/bin/oras.args\n"
-                        "rm -r $d");
+    int result =
+        system(PUSH_SCENE "touch $d/results/done; push >/dev/null\n"
+                          "! wait $pause\n" /* it was ended */
+                          "tar -tzf $d/bin/layer.tar.gz | grep -q '^data/adapter_config.json$'\n"
+                          "digest=$(gzip -dc $d/bin/layer.tar.gz | sha256sum | cut -d' ' -f1)\n"
+                          "grep -q \"sha256:$digest\" $d/bin/config.json\n"
+                          "[ \"$(cat $d/bin/annotations.json)\" = '{\"x\":1}' ]\n"
+                          "grep -q ' r.io/a/b:1 ' $d/bin/oras.args\n"
+                          "rm -r $d");
     assert_int_equal(result, 0);
 }
 

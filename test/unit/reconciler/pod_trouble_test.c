@@ -1,21 +1,20 @@
-#include "reconciler/pod_trouble.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
 #include <string.h>
 
+#include <cmocka.h>
+
+#include "reconciler/pod_trouble.h"
 #include "test/lib/literals.h"
 
 #define POD(name, status) "{\"metadata\":{\"name\":\"" name "\"},\"status\":{" status "}}"
-#define WAITING(reason, message)                                                                   \
-    "\"containerStatuses\":[{\"name\":\"c\",\"state\":{\"waiting\":{\"reason\":\"" reason            \
+#define WAITING(reason, message)                                                          \
+    "\"containerStatuses\":[{\"name\":\"c\",\"state\":{\"waiting\":{\"reason\":\"" reason \
     "\",\"message\":\"" message "\"}}}]"
-#define UNSCHEDULABLE                                                                              \
-    "\"phase\":\"Pending\",\"conditions\":[{\"type\":\"PodScheduled\",\"status\":\"False\","         \
+#define UNSCHEDULABLE                                                                        \
+    "\"phase\":\"Pending\",\"conditions\":[{\"type\":\"PodScheduled\",\"status\":\"False\"," \
     "\"reason\":\"Unschedulable\",\"message\":\"0/3 nodes are available\"}]"
 
 static const struct {
@@ -85,11 +84,12 @@ static void test_pod_trouble_message_is_bounded(void **state)
     AUTO(arena) struct arena arena = ARENA_INIT;
     char *text = arena_alloc(&arena, 3001);
     memset(text, 'x', 3000);
-    AUTO(object) const struct object *pod =
+    AUTO(object)
+    const struct object *pod =
         object_literal(arena_printf(&arena, POD("p", WAITING("ErrImagePull", "%s")), text));
     struct pod_trouble trouble;
-    assert_true(pod_trouble_find(&(struct object_list){ .items = &pod, .count = 1 }, &arena,
-                                 &trouble));
+    assert_true(
+        pod_trouble_find(&(struct object_list){ .items = &pod, .count = 1 }, &arena, &trouble));
     assert_true(strlen(trouble.message) < 300);
 }
 

@@ -1,15 +1,14 @@
-#include "reconciler/revision.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
-#include <stdio.h>
 
 #include "common/base/memory.h"
 #include "common/json/json.h"
+#include "reconciler/revision.h"
 #include "test/lib/literals.h"
 
 static const char *const phi4 =
@@ -29,12 +28,14 @@ static const struct {
     { phi4, "203bd2f573e212877fc413be56776945a635c4cd6ea73b05061e71a0272019a8" },
     { "{\"metadata\":{\"name\":\"w\"},\"resource\":{\"count\":2,\"instanceType\":"
       "\"Standard_NC48ads_A100_v4\",\"labelSelector\":{\"matchLabels\":{\"apps\":"
-      "\"llama-3-3-70b-instruct\"}}},\"inference\":{\"preset\":{\"name\":\"llama-3.3-70b-instruct\","
+      "\"llama-3-3-70b-instruct\"}}},\"inference\":{\"preset\":{\"name\":\"llama-3.3-70b-"
+      "instruct\","
       "\"accessMode\":\"public\",\"presetOptions\":{\"modelAccessSecret\":\"hf-token\"}},"
       "\"config\":\"llama-inference-params\"}}",
       "c9e3f7ac8a934af12388af0bcb7a1bab18e7dc41ec669a768c7f412852b3fed3" },
     { "{\"metadata\":{\"name\":\"w\"},\"resource\":{\"count\":1,\"instanceType\":"
-      "\"Standard_NC24ads_A100_v4\",\"labelSelector\":{\"matchLabels\":{\"app\":\"tuning-phi-3\"}}},"
+      "\"Standard_NC24ads_A100_v4\",\"labelSelector\":{\"matchLabels\":{\"app\":\"tuning-phi-3\"}}}"
+      ","
       "\"tuning\":{\"preset\":{\"name\":\"phi-3-mini-128k-instruct\",\"accessMode\":\"public\"},"
       "\"method\":\"qlora\",\"input\":{\"urls\":[\"https://huggingface.co/datasets/philschmid/"
       "dolly-15k-oai-style/resolve/main/data/"

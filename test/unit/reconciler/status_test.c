@@ -1,16 +1,15 @@
-#include "reconciler/status.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
-#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/json/build.h"
 #include "common/json/json.h"
+#include "reconciler/status.h"
 #include "test/lib/literals.h"
 
 static const struct plan one_node = { .instance_type = "M", .node_count = 1, .summary = "1 x M" };
@@ -40,8 +39,8 @@ static struct findings waiting(int64_t now_ms)
 static struct findings ready(int64_t now_ms)
 {
     struct findings findings = waiting(now_ms);
-    findings.claims = findings.nodes = findings.resource = findings.workload =
-        findings.succeeded = (struct finding){ .ok = true, .reason = "Done", .message = "done" };
+    findings.claims = findings.nodes = findings.resource = findings.workload = findings.succeeded =
+        (struct finding){ .ok = true, .reason = "Done", .message = "done" };
     findings.state = "Ready";
     return findings;
 }
@@ -49,10 +48,11 @@ static struct findings ready(int64_t now_ms)
 /* The Workspace after the API server has taken the status. */
 static cJSON *stored(const struct workspace_status *status)
 {
-    return JOBJ(JV("metadata", JOBJ(JS("name", "w"), JS("namespace", "d"), JI("generation", 3),
-                                    JS("creationTimestamp", "2026-01-01T00:00:00Z"))),
-                JV("resource", JOBJ(JV("labelSelector", json_new_object()))),
-                JV("status", status != NULL ? codec_encode(workspace_status_type(), status) : NULL));
+    return JOBJ(
+        JV("metadata", JOBJ(JS("name", "w"), JS("namespace", "d"), JI("generation", 3),
+                            JS("creationTimestamp", "2026-01-01T00:00:00Z"))),
+        JV("resource", JOBJ(JV("labelSelector", json_new_object()))),
+        JV("status", status != NULL ? codec_encode(workspace_status_type(), status) : NULL));
 }
 
 static const char *status_of(const struct workspace_status *status, const char *type)
@@ -156,10 +156,11 @@ static void test_status_patch_members(void **state)
     (void)state;
     AUTO(arena) struct arena arena = ARENA_INIT;
     AUTO(json) cJSON *before = stored(NULL);
-    json_set(before, "status",
-             json_literal("{\"foreign\":1,\"plan\":{\"contextLength\":9,\"other\":2},\"conditions\":"
-                          "[{\"type\":\"BenchmarkCompleted\",\"status\":\"True\",\"reason\":\"r\","
-                          "\"message\":\"m\",\"lastTransitionTime\":\"2026-01-01T00:00:00Z\"}]}"));
+    json_set(
+        before, "status",
+        json_literal("{\"foreign\":1,\"plan\":{\"contextLength\":9,\"other\":2},\"conditions\":"
+                     "[{\"type\":\"BenchmarkCompleted\",\"status\":\"True\",\"reason\":\"r\","
+                     "\"message\":\"m\",\"lastTransitionTime\":\"2026-01-01T00:00:00Z\"}]}"));
     struct workspace ws = workspace_of(before, &arena);
     struct findings findings = waiting(1000);
     struct workspace_status status = status_make(&ws, &findings, &arena);
@@ -193,10 +194,14 @@ static void test_reason_sanitise(void **state)
     static const struct {
         const char *given, *made;
     } rows[] = {
-        { "LaunchFailed", "LaunchFailed" }, { "Launch failed!", "Launchfailed" },
-        { "9lives", "lives" },              { "a:b,", "a:b" },
-        { "", "Otherwise" },                { NULL, "Otherwise" },
-        { "\xc3\xa9", "Otherwise" },        { "__", "Otherwise" },
+        { "LaunchFailed", "LaunchFailed" },
+        { "Launch failed!", "Launchfailed" },
+        { "9lives", "lives" },
+        { "a:b,", "a:b" },
+        { "", "Otherwise" },
+        { NULL, "Otherwise" },
+        { "\xc3\xa9", "Otherwise" },
+        { "__", "Otherwise" },
     };
     AUTO(arena) struct arena arena = ARENA_INIT;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
