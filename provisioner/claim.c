@@ -119,11 +119,12 @@ size_t claims_missing(const struct node_demand *demand, const struct object_list
         live += !existing->items[i]->deleting;
     }
     int64_t need = demand->count.value - live;
-    if (need > 2 * demand->count.value - all)
-        need = 2 * demand->count.value - all;
+    if (need > claim_ordinals(demand) - all)
+        need = claim_ordinals(demand) - all;
 
     size_t found = 0;
-    for (int64_t ordinal = 0; (int64_t)found < need; ordinal++) {
+    for (int64_t ordinal = 0; (int64_t)found < need && ordinal < claim_ordinals(demand);
+         ordinal++) {
         char name[CLAIM_NAME_BYTES];
         claim_name(demand->uid, ordinal, name);
         if (!name_is_taken(existing, name))

@@ -41,6 +41,12 @@ bool claim_is_of(const struct object *claim, const char *workspace_uid);
 size_t claims_missing(const struct node_demand *demand, const struct object_list *existing,
                       int64_t *out);
 
+/* Ordinals a demand can come to use: as many as there are claims at most. */
+static inline int64_t claim_ordinals(const struct node_demand *demand)
+{
+    return 2 * demand->count.value;
+}
+
 /* One claim as others see it; `node` may be NULL. Ready means: the claim is Ready, its node is
  * Ready and shows GPUs when `gpus` > 0. Strings are in the arena or borrowed from the objects. */
 struct claim_state claim_observe(const struct object *claim, const struct object *node,

@@ -101,7 +101,42 @@ static void keep_item(void *context, const struct object *object)
     list->items[list->count++] = object_ref(object);
 }
 
-/* Straight from the server: what is created or deleted is decided on nothing older. */
+static bool is_ours_to_name(const struct node_demand *demand, const char *name)
+{
+    for (int64_t ordinal = 0; ordinal < claim_ordinals(demand); ordinal++) {
+        char own[CLAIM_NAME_BYTES];
+        claim_name(demand->uid, ordinal, own);
+        if (strcmp(own, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What there is under the names that we may create, straight from the server, so that creating is
+ * decided on nothing older; and what others made for this Workspace, from the cache. A list from
+ * the server would say both, but first waits until its watch cache has caught up with the writes to
+ * every other kind. */
+static int read_live(struct claims *claims, const struct node_demand *demand,
+                     const struct object_list *known, struct object_list *out, struct error *err)
+{
+    for (int64_t ordinal = 0; ordinal < claim_ordinals(demand); ordinal++) {
+        char name[CLAIM_NAME_BYTES];
+        claim_name(demand->uid, ordinal, name);
+        AUTO(object) const struct object *claim = NULL;
+        if (k8s_get(claims->options.client, &GVR_NODECLAIM, (struct object_key){ "", name }, &claim,
+                    err) == 0)
+            keep_item(out, claim);
+        else if (err->code != ERR_NOT_FOUND)
+            return -1;
+    }
+    for (size_t i = 0; i < known->count; i++) {
+        if (!is_ours_to_name(demand, known->items[i]->key.name))
+            keep_item(out, known->items[i]);
+    }
+    return 0;
+}
+
+/* All claims of a Workspace, whoever made them, straight from the server. */
 static int list_live(struct claims *claims, struct object_key key, struct object_list *out,
                      struct error *err)
 {
@@ -198,7 +233,7 @@ static int fulfil_demand(struct claims *claims, const struct node_demand *demand
     }
     AUTO(object_list) struct object_list live = { 0 };
     if (check_workspace(claims, key, demand->uid, err) < 0 ||
-        list_live(claims, key, &live, err) < 0 ||
+        read_live(claims, demand, &known, &live, err) < 0 ||
         create_missing(claims, demand, &live, arena, err) < 0)
         return -1;
     *out = state_of(claims, key, demand->uid, &live);

@@ -2,8 +2,11 @@
 
 #include <string.h>
 
+#include "common/base/buf.h"
 #include "common/json/build.h"
 #include "common/json/json.h"
+
+enum { PATH_BYTES_MAX = 128 * 1024 };
 
 /* Every struct of a table starts with its source node. */
 struct head {
@@ -16,15 +19,42 @@ struct any_list {
     size_t count;
 };
 
+/* Where a value stands, from the inside out; written down only when something is wrong with it. */
+struct place {
+    const struct place *outer; /* NULL: the root, whose name is the caller's path */
+    const char *name;          /* NULL: an item of a list */
+    size_t index;
+    bool is_key; /* of a map */
+};
+
 struct decoder {
     struct arena *arena;
     struct field_errors *errors;
 };
 
-static void wrong(struct decoder *decoder, const char *path, const cJSON *json,
+static void put_place(struct buf *out, const struct place *place)
+{
+    if (place->outer != NULL)
+        put_place(out, place->outer);
+    if (place->name == NULL)
+        buf_printf(out, "[%zu]", place->index);
+    else if (place->is_key)
+        buf_printf(out, "[%s]", place->name);
+    else
+        buf_printf(out, "%s%s", out->length > 0 ? "." : "", place->name);
+}
+
+static const char *path_of(struct arena *arena, const struct place *place)
+{
+    AUTO(buf) struct buf out = BUF_INIT(PATH_BYTES_MAX);
+    put_place(&out, place);
+    return arena_strdup(arena, buf_text(&out));
+}
+
+static void wrong(struct decoder *decoder, const struct place *place, const cJSON *json,
                   const char *expected)
 {
-    struct field_error error = { .path = path, .kind = FIELD_INVALID };
+    struct field_error error = { .path = path_of(decoder->arena, place), .kind = FIELD_INVALID };
     error.detail = arena_printf(decoder->arena, "expected %s", expected);
     if (json != NULL && (cJSON_IsString(json) || cJSON_IsNumber(json) || cJSON_IsBool(json))) {
         char *text = cJSON_IsString(json) ? NULL : json_print(json);
@@ -34,96 +64,93 @@ static void wrong(struct decoder *decoder, const char *path, const cJSON *json,
     field_errors_add(decoder->errors, &error);
 }
 
-static const char *join(struct arena *arena, const char *path, const char *name)
-{
-    return *path != '\0' ? arena_printf(arena, "%s.%s", path, name) : arena_strdup(arena, name);
-}
-
 /* The number of items of an array or object when it may be decoded, else -1 with an error added. */
-static long checked_count(struct decoder *decoder, const cJSON *json, const char *path, bool array)
+static long checked_count(struct decoder *decoder, const cJSON *json, const struct place *place,
+                          bool array)
 {
     if (array ? !cJSON_IsArray(json) : !cJSON_IsObject(json)) {
-        wrong(decoder, path, json, array ? "a list" : "a map");
+        wrong(decoder, place, json, array ? "a list" : "a map");
         return -1;
     }
     int count = cJSON_GetArraySize(json);
     if (count > CODEC_ITEMS_MAX) {
-        wrong(decoder, path, NULL,
+        wrong(decoder, place, NULL,
               arena_printf(decoder->arena, "at most %d items, not %d", CODEC_ITEMS_MAX, count));
         return -1;
     }
     return count;
 }
 
-static void decode_strings(struct decoder *decoder, const cJSON *json, const char *path,
+static void decode_strings(struct decoder *decoder, const cJSON *json, const struct place *place,
                            struct string_list *out)
 {
-    long count = checked_count(decoder, json, path, true);
+    long count = checked_count(decoder, json, place, true);
     if (count <= 0)
         return;
     out->items = arena_array(decoder->arena, const char *, (size_t)count);
+    struct place inner = { .outer = place };
     const cJSON *item;
-    size_t index = 0;
     cJSON_ArrayForEach(item, json) {
         if (cJSON_IsString(item))
             out->items[out->count++] = item->valuestring;
         else
-            wrong(decoder, arena_printf(decoder->arena, "%s[%zu]", path, index), item, "a string");
-        index++;
+            wrong(decoder, &inner, item, "a string");
+        inner.index++;
     }
 }
 
-static void decode_map(struct decoder *decoder, const cJSON *json, const char *path,
+static void decode_map(struct decoder *decoder, const cJSON *json, const struct place *place,
                        struct string_map *out)
 {
-    long count = checked_count(decoder, json, path, false);
+    long count = checked_count(decoder, json, place, false);
     if (count <= 0)
         return;
     out->items = arena_array(decoder->arena, struct string_pair, (size_t)count);
     const cJSON *item;
     cJSON_ArrayForEach(item, json) {
+        const struct place inner = { .outer = place, .name = item->string, .is_key = true };
         if (cJSON_IsString(item))
             out->items[out->count++] =
                 (struct string_pair){ .key = item->string, .value = item->valuestring };
         else
-            wrong(decoder, arena_printf(decoder->arena, "%s[%s]", path, item->string), item,
-                  "a string");
+            wrong(decoder, &inner, item, "a string");
     }
 }
 
 static void decode_object(struct decoder *decoder, const struct codec_type *type, const cJSON *json,
-                          const char *path, void *out);
+                          const struct place *place, void *out);
 
 static void decode_objects(struct decoder *decoder, const struct codec_type *type,
-                           const cJSON *json, const char *path, struct any_list *out)
+                           const cJSON *json, const struct place *place, struct any_list *out)
 {
-    long count = checked_count(decoder, json, path, true);
+    long count = checked_count(decoder, json, place, true);
     if (count <= 0)
         return;
     out->items = arena_alloc(decoder->arena, type->size * (size_t)count);
+    struct place inner = { .outer = place };
     const cJSON *item;
     cJSON_ArrayForEach(item, json) {
-        const char *item_path = arena_printf(decoder->arena, "%s[%zu]", path, out->count);
-        decode_object(decoder, type, item, item_path, (char *)out->items + type->size * out->count);
+        decode_object(decoder, type, item, &inner, (char *)out->items + type->size * out->count);
         out->count++;
+        inner.index++;
     }
 }
 
 static void decode_field(struct decoder *decoder, const struct codec_field *field,
-                         const cJSON *json, const char *path, void *slot)
+                         const cJSON *json, const struct place *place, void *slot)
 {
     switch (field->kind) {
     case CODEC_STRING:
         if (cJSON_IsString(json))
             *(const char **)slot = json->valuestring;
         else
-            wrong(decoder, path, json, "a string");
+            wrong(decoder, place, json, "a string");
         break;
     case CODEC_INTEGER: {
         struct opt_integer *out = slot;
         out->set = json_to_integer(json, &out->value);
         if (!out->set)
-            wrong(decoder, path, json, "an integer");
+            wrong(decoder, place, json, "an integer");
         break;
     }
     case CODEC_BOOL: {
@@ -131,14 +158,14 @@ static void decode_field(struct decoder *decoder, const struct codec_field *fiel
         out->set = cJSON_IsBool(json);
         out->value = cJSON_IsTrue(json);
         if (!out->set)
-            wrong(decoder, path, json, "true or false");
+            wrong(decoder, place, json, "true or false");
         break;
     }
     case CODEC_STRINGS:
-        decode_strings(decoder, json, path, slot);
+        decode_strings(decoder, json, place, slot);
         break;
     case CODEC_MAP:
-        decode_map(decoder, json, path, slot);
+        decode_map(decoder, json, place, slot);
         break;
     case CODEC_RAW:
         *(const cJSON **)slot = json;
@@ -146,34 +173,34 @@ static void decode_field(struct decoder *decoder, const struct codec_field *fiel
     case CODEC_OBJECT: {
         const struct codec_type *type = field->type();
         void *object = arena_alloc(decoder->arena, type->size);
-        decode_object(decoder, type, json, path, object);
+        decode_object(decoder, type, json, place, object);
         *(void **)slot = object;
         break;
     }
     case CODEC_OBJECTS:
-        decode_objects(decoder, field->type(), json, path, slot);
+        decode_objects(decoder, field->type(), json, place, slot);
         break;
     }
 }
 
 static void decode_object(struct decoder *decoder, const struct codec_type *type, const cJSON *json,
-                          const char *path, void *out)
+                          const struct place *place, void *out)
 {
     memset(out, 0, type->size);
     if (!cJSON_IsObject(json)) {
-        wrong(decoder, path, json, "an object");
+        wrong(decoder, place, json, "an object");
         return;
     }
     ((struct head *)out)->node = json;
     for (size_t i = 0; i < type->field_count; i++) {
         const struct codec_field *field = &type->fields[i];
+        const struct place inner = { .outer = place, .name = field->name };
         const cJSON *member = json_get(json, field->name);
         if (member != NULL && !cJSON_IsNull(member)) {
-            decode_field(decoder, field, member, join(decoder->arena, path, field->name),
-                         (char *)out + field->offset);
+            decode_field(decoder, field, member, &inner, (char *)out + field->offset);
         } else if ((field->flags & CODEC_REQUIRED) != 0) {
             field_errors_add(decoder->errors,
-                             &(struct field_error){ .path = join(decoder->arena, path, field->name),
+                             &(struct field_error){ .path = path_of(decoder->arena, &inner),
                                                     .kind = FIELD_REQUIRED });
         }
     }
@@ -183,8 +210,9 @@ int codec_decode(const struct codec_type *type, const cJSON *json, const char *p
                  struct arena *arena, void *out, struct field_errors *errors)
 {
     struct decoder decoder = { .arena = arena, .errors = errors };
+    const struct place root = { .name = path };
     size_t before = errors->count + errors->dropped;
-    decode_object(&decoder, type, json, path, out);
+    decode_object(&decoder, type, json, &root, out);
     return errors->count + errors->dropped == before ? 0 : -1;
 }
 

@@ -37,7 +37,8 @@ class Side:
 
 
 def add_figures(figures, ours, echo):
-    figures.add("admission rate", ours.mean("rate"), "/s", 0.8, "ratio", at_least=True, floor=echo.mean("rate"), goal=True)
+    figures.add("admission rate", ours.mean("rate"), "/s", 0.8, "ratio", at_least=True,
+                floor=echo.mean("rate"), goal=True)
     figures.add("admission p50", ours.mean("p50_ms"), "ms", floor=echo.mean("p50_ms"))
     figures.add("admission p99", ours.mean("p99_ms"), "ms", 0.8, floor=echo.mean("p99_ms"), goal=True)
     figures.add("admission CPU per review", ours.cpu_us(), "us", 1.3, "ratio", floor=echo.cpu_us(), goal=True)

@@ -7,6 +7,7 @@ import pathlib
 import platform
 import time
 
+BUSY_MAX = 0.15
 COLUMNS = "{:34} {:>13} {:>14} {:>13} {:>7}  {}"
 
 
@@ -50,6 +51,17 @@ def show(value, unit):
     return f"{value:.0f} {unit}" if value >= 1000 or value == int(value) else f"{value:.2f} {unit}"
 
 
+def busy_share(seconds=1):
+    """The part of all processor time that was used by anybody in the next seconds."""
+    def read():
+        times = [int(word) for word in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return sum(times), times[3] + times[4]  # idle, iowait
+    before = read()
+    time.sleep(seconds)
+    total, idle = (after - first for after, first in zip(read(), before))
+    return round(1 - idle / total, 3)
+
+
 def percentile(samples, share):
     return sorted(samples)[max(0, math.ceil(share * len(samples)) - 1)]
 
@@ -58,9 +70,13 @@ class Figures:
     """Collects and prints. Not thread-safe."""
 
     def __init__(self):
-        self.all, self.failures = [], []
+        self.all, self.failures, self.busy = [], [], None
 
     def head(self):
+        """Says first whether the machine is quiet enough for what follows."""
+        self.busy = busy_share()
+        if self.busy > BUSY_MAX:
+            print(f"other processes keep this machine {self.busy:.0%} busy: times and rates look worse than they are")
         print(COLUMNS.format("NAME", "MEASURED", "BUDGET", "FLOOR", "RATIO", ""), flush=True)
 
     def add(self, *arguments, explain=None, **keywords):
@@ -77,11 +93,12 @@ class Figures:
         print(f"{name}: not measured: {reason}", flush=True)
 
     def save(self, file):
-        members = [dataclasses.asdict(figure) | {"ratio": figure.ratio, "verdict": figure.verdict} for figure in self.all]
+        figures = [dataclasses.asdict(figure) | {"ratio": figure.ratio, "verdict": figure.verdict}
+                   for figure in self.all]
         machine = {"kernel": platform.release(), "architecture": platform.machine(), "cores": os.cpu_count(),
-                   "load": os.getloadavg()[2], "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        pathlib.Path(file).write_text(
-            json.dumps({"machine": machine, "figures": members, "failures": self.failures}, indent=1) + "\n", encoding="utf-8")
+                   "busy_before": self.busy, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        result = {"machine": machine, "figures": figures, "failures": self.failures}
+        pathlib.Path(file).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
     def within_budget(self):
         return not self.failures and all(figure.goal or figure.verdict != "OVER" for figure in self.all)

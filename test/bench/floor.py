@@ -11,7 +11,8 @@ PROGRAMS = {"https_load": ["openssl"], "echo_server": ["libmicrohttpd", "libcjso
 
 def run(*command, timeout=60):
     """What a command prints; its last words are the exception's when it fails."""
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=timeout, check=False)
+    result = subprocess.run([str(word) for word in command], timeout=timeout, capture_output=True, text=True,
+                            check=False)
     if result.returncode:
         raise RuntimeError(f"{pathlib.Path(command[0]).name}: {result.stderr.strip()[-600:]}")
     return result.stdout

@@ -61,4 +61,5 @@ def measure_memory(figures, floor, services):
             pid = process.child.pid
             figures.add(f"memory {process.name} RSS", memory_mib(pid), "MiB", RSS_MIB_MAX[process.name],
                         floor=floors["Rss"], explain=lambda pid=pid: largest_mappings(pid))
-            figures.add(f"memory {process.name} PSS", memory_mib(pid, "Pss", "smaps_rollup"), "MiB", floor=floors["Pss"])
+            figures.add(f"memory {process.name} PSS", memory_mib(pid, "Pss", "smaps_rollup"), "MiB",
+                        floor=floors["Pss"])

@@ -36,7 +36,8 @@ def measure_idle(figures, cluster, services):
     figures.add(f"API writes in {IDLE_SECONDS} s idle", len(writes), "writes", 0,
                 explain=lambda: [" ".join(map(str, write)) for write in writes[:10]])
     for process in services:
-        figures.add(f"CPU {process.name} in {IDLE_SECONDS} s idle", (process.cpu_seconds() - before[process.name]) * 1000, "ms")
+        spent = process.cpu_seconds() - before[process.name]
+        figures.add(f"CPU {process.name} in {IDLE_SECONDS} s idle", spent * 1000, "ms")
 
 
 # --- create to NodeClaim
@@ -65,7 +66,7 @@ class Arrivals(Ledger):
 
 
 def paced(count, function):
-    """Calls function(0), function(1), ... RATE times a second whether or not the one before is done; their results."""
+    """Calls function(0), function(1), ... RATE times a second, done or not what came before. Their results."""
     begin = time.monotonic() + 0.2
 
     def one(ordinal):
@@ -79,7 +80,7 @@ def bare_claim(name):
     """A NodeClaim of a class that nobody serves."""
     return {"apiVersion": "karpenter.sh/v1", "kind": "NodeClaim", "metadata": {"name": name}, "spec": {
         "nodeClassRef": {"group": "bench.ckaito.sh", "kind": "BenchNodeClass", "name": "default"},
-        "requirements": [{"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["Standard_NC6s_v3"]}]}}
+        "requirements": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}}
 
 
 def floor_latencies(cluster, arrivals):
@@ -110,7 +111,8 @@ def create_latencies(cluster, arrivals):
         return name, begin, time.monotonic()
     made = paced(WORKSPACES, create)
     arrivals.wait([name for name, _, _ in made])
-    return [(arrivals.at[name] - end) * 1000 for name, _, end in made], [(end - begin) * 1000 for _, begin, end in made]
+    return ([(arrivals.at[name] - end) * 1000 for name, _, end in made],
+            [(end - begin) * 1000 for _, begin, end in made])
 
 
 def delete_all(cluster):
@@ -119,9 +121,9 @@ def delete_all(cluster):
     cluster.request("DELETE", cluster.path("workspace", NAMESPACE))
 
     def gone():
-        left = len(cluster.list("workspace", NAMESPACE)) + len(cluster.list("nodeclaim", **{NAMESPACE_LABEL: NAMESPACE}))
+        left = cluster.list("workspace", NAMESPACE) + cluster.list("nodeclaim", **{NAMESPACE_LABEL: NAMESPACE})
         if left:
-            raise NotYet(f"{left} Workspaces and NodeClaims")
+            raise NotYet(f"{len(left)} Workspaces and NodeClaims")
         return True
     wait_for(gone, GONE_SECONDS, f"{WORKSPACES} Workspaces gone", every=0.2)
     return time.monotonic() - begin
@@ -139,8 +141,8 @@ def calls_by_time(log):
             kind = "/".join(filter(None, (reference.get("resource"), reference.get("subresource"))))
             calls[account.removeprefix(OURS), event["verb"], kind].append((end - begin).total_seconds() * 1000)
     dearest = sorted(calls.items(), key=lambda item: -sum(item[1]))[:12]
-    return [f"{len(times):5} calls, p50 {percentile(times, 0.5):6.1f} ms, p99 {percentile(times, 0.99):6.1f} ms: {' '.join(what)}"
-            for what, times in dearest]
+    return [f"{len(times):5} calls, p50 {percentile(times, 0.5):.1f} ms, p99 {percentile(times, 0.99):.1f} ms: "
+            + " ".join(what) for what, times in dearest]
 
 
 def measure_create(figures, cluster):

@@ -249,6 +249,22 @@ static void test_malformed_requests_are_answered_with_what_is_wrong(void **state
     assert_int_equal(claim_count(world), 0);
 }
 
+/* Made by KAITO for this Workspace: it counts, and no second one is bought. */
+static void test_demand_counts_claims_of_others(void **state)
+{
+    struct world *world = *state;
+    struct error err = ERROR_INIT;
+    fake_apiserver_create(
+        world->server, &GVR_NODECLAIM,
+        json_literal("{\"apiVersion\":\"karpenter.sh/v1\",\"kind\":\"NodeClaim\",\"metadata\":{"
+                     "\"name\":\"ws0123abcde\",\"labels\":{\"kaito.sh/workspace\":\"ws\","
+                     "\"kaito.sh/workspacenamespace\":\"default\"}}}"));
+    wait_for_claims(world, 1);
+    AUTO(json) cJSON *answer = demand(world, 2, &err);
+    assert_int_equal(cJSON_GetArraySize(json_at(answer, "claims")), 2);
+    assert_int_equal(claim_count(world), 2);
+}
+
 static void test_release_names_what_is_still_there(void **state)
 {
     struct world *world = *state;
@@ -350,6 +366,7 @@ int main(void)
         WITH_WORLD(test_demand_for_a_workspace_being_deleted_is_refused),
         WITH_WORLD(test_demand_survives_each_fault_without_a_second_node),
         WITH_WORLD(test_malformed_requests_are_answered_with_what_is_wrong),
+        WITH_WORLD(test_demand_counts_claims_of_others),
         WITH_WORLD(test_release_names_what_is_still_there),
         WITH_WORLD(test_release_leaves_another_lifes_claims_alone),
         WITH_WORLD(test_sweep_deletes_the_claim_of_a_life_that_is_over),
