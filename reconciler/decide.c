@@ -62,7 +62,7 @@ static void manifest_context_make(const struct snapshot *snapshot, const struct 
 static void check_config(const struct snapshot *snapshot, struct planning *out)
 {
     const struct config_view *config = &snapshot->config;
-    const char *refusal = config_refusal(&config->reading.findings, snapshot->arena);
+    const char *refusal = config_refusal(&config->reading.problems, snapshot->arena);
     if (refusal != NULL)
         refuse(out, "ConfigInvalid", refusal);
     else if (config->state == CONFIG_ABSENT)

@@ -8,7 +8,7 @@
 #include "common/base/memory.h"
 #include "common/base/metrics.h"
 #include "common/json/json.h"
-#include "reconciler/config_check.h"
+#include "common/plan/config_check.h"
 
 enum { CONFIG_CHECK_THREADS = 2, EVENT_MESSAGE_BYTES_MAX = 1000 };
 
@@ -80,6 +80,45 @@ static const struct model *model_of(const struct workspace_controller *controlle
                : NULL;
 }
 
+/* A ConfigMap that could not be had. */
+static struct config_findings missing_config(enum config_use use, const char *name,
+                                             struct arena *arena)
+{
+    struct config_findings findings = {
+        .findings = { .items = arena_new(arena, struct config_finding), .count = 1 }
+    };
+    findings.findings.items[0] = (struct config_finding){
+        .path = config_path(use),
+        .severity = "warning",
+        .value = name,
+        .detail = arena_printf(
+            arena, "ConfigMap %s does not exist; nothing is started until it is there", name),
+        .fix = "create the ConfigMap in the namespace of the Workspace",
+        .rule = use == CONFIG_FOR_INFERENCE ? "F1" : "T10",
+    };
+    return findings;
+}
+
+static struct config_findings findings_of(const struct field_errors *problems, struct arena *arena)
+{
+    struct config_findings findings = {
+        .findings = { .items = arena_array(arena, struct config_finding, problems->count),
+                      .count = problems->count }
+    };
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct field_error *problem = &problems->items[i];
+        findings.findings.items[i] = (struct config_finding){
+            .path = problem->path,
+            .severity = "error",
+            .value = problem->value,
+            .detail = problem->detail,
+            .fix = problem->fix,
+            .rule = problem->rule,
+        };
+    }
+    return findings;
+}
+
 static int check_config(const struct workspace_controller *controller,
                         const struct config_check *question, struct arena *arena,
                         struct config_findings *out, struct error *err)
@@ -93,7 +132,7 @@ static int check_config(const struct workspace_controller *controller,
     if (k8s_get(controller->observer.client, &GVR_CONFIGMAP, key, &config_map, err) < 0) {
         if (err->code != ERR_NOT_FOUND)
             return -1;
-        config_missing(use, name, "does not exist", arena, out);
+        *out = missing_config(use, name, arena);
         return 0;
     }
     struct workspace ws = { 0 };
@@ -104,7 +143,7 @@ static int check_config(const struct workspace_controller *controller,
     struct config_reading reading;
     config_check(use, json_get(config_map->json, "data"), name, &ws, model_of(controller, &ws),
                  arena, &reading);
-    *out = reading.findings;
+    *out = findings_of(&reading.problems, arena);
     return 0;
 }
 
@@ -174,8 +213,6 @@ void inbox_rejection(void *context, const struct envelope *message)
         return;
     }
     count(MESSAGE_REJECTION, "ok");
-    for (size_t i = 0; i < rejection.rules.count; i++)
-        METRIC_INC(METRIC_REJECTIONS_TOTAL, rejection.rules.items[i]);
     tell_rejection(controller, &rejection, &arena);
 }
 

@@ -1,5 +1,5 @@
 /* What others tell or ask the reconciler: NodeState from the provisioner (look again), ConfigCheck
- * from the webhook (a question), Rejection from the webhook (a metric and an event). */
+ * from the webhook (a question), Rejection from the webhook (an event). */
 #pragma once
 
 #include "common/k8s/events.h"

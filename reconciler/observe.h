@@ -12,9 +12,9 @@
 #include "common/k8s/client.h"
 #include "common/k8s/store.h"
 #include "common/msg/envelope.h"
+#include "common/plan/config_check.h"
 #include "common/plan/plan.h"
 #include "proto/messages.h"
-#include "reconciler/config_check.h"
 
 /* Index 0 of `revisions` and `pods`: "namespace/name" of their Workspace. */
 struct listers {

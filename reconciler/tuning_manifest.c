@@ -7,7 +7,7 @@
 #include "common/base/memory.h"
 #include "common/json/build.h"
 #include "common/json/json.h"
-#include "reconciler/config_check.h"
+#include "common/plan/config_check.h"
 #include "reconciler/scripts.h"
 
 #define WEIGHTS_IMAGE  "mcr.microsoft.com/oss/v2/oras-project/oras:v1.2.3"

@@ -90,10 +90,13 @@ static char *dup_cut(const char *text, size_t bytes)
     return mem_strndup(text, length);
 }
 
+/* What does not exist has no UID: its namespace and name tell it from others. */
 static void make_id(struct pending *p)
 {
     char hex[SHA256_HEX_BYTES];
-    AUTO_FREE char *whole = mem_printf("%s|%s|%s|%s", p->uid, p->type, p->reason, p->message);
+    AUTO_FREE char *who =
+        p->uid[0] != '\0' ? mem_strdup(p->uid) : mem_printf("%s/%s", p->namespace_, p->name);
+    AUTO_FREE char *whole = mem_printf("%s|%s|%s|%s", who, p->type, p->reason, p->message);
     sha256_hex(whole, strlen(whole), hex);
     memcpy(p->id, hex, EVENT_ID_DIGITS);
 }

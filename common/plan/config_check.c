@@ -1,4 +1,4 @@
-#include "reconciler/config_check.h"
+#include "common/plan/config_check.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,13 +25,10 @@ struct problem {
 
 static void add(struct check *check, struct problem problem)
 {
-    struct config_findings *list = &check->out->findings;
-    if (list->findings.count == CONFIG_FINDINGS_MAX)
-        return;
     const char *colon = problem.inner != NULL ? ": " : "";
-    list->findings.items[list->findings.count++] = (struct config_finding){
+    const struct field_error error = {
         .path = check->path,
-        .severity = "error",
+        .kind = FIELD_INVALID,
         .value = problem.value,
         .detail =
             arena_printf(check->arena, "ConfigMap %s, key %s%s%s: %s", check->name, check->key,
@@ -39,6 +36,7 @@ static void add(struct check *check, struct problem problem)
         .fix = problem.fix,
         .rule = problem.rule,
     };
+    field_errors_add(&check->out->problems, &error);
 }
 
 static const char *show(struct check *check, const cJSON *value)
@@ -276,7 +274,7 @@ static void check_tuning(struct check *check, const cJSON *data, const struct wo
 
 /* ------------------------------------------------------------------ */
 
-static const char *reference_path(enum config_use use)
+const char *config_path(enum config_use use)
 {
     return use == CONFIG_FOR_INFERENCE ? "inference.config" : "tuning.config";
 }
@@ -285,12 +283,12 @@ void config_check(enum config_use use, const cJSON *data, const char *name,
                   const struct workspace *ws, const struct model *model, struct arena *arena,
                   struct config_reading *out)
 {
-    *out = (struct config_reading){ 0 };
-    out->findings.findings.items = arena_array(arena, struct config_finding, CONFIG_FINDINGS_MAX);
+    *out = (struct config_reading){ .context_length = 0 };
+    field_errors_init(&out->problems, arena);
     struct check check = {
         .arena = arena,
         .out = out,
-        .path = reference_path(use),
+        .path = config_path(use),
         .name = name,
         .key = use == CONFIG_FOR_INFERENCE ? INFERENCE_CONFIG_KEY : TUNING_CONFIG_KEY,
     };
@@ -300,30 +298,12 @@ void config_check(enum config_use use, const cJSON *data, const char *name,
         check_tuning(&check, data, ws);
 }
 
-void config_missing(enum config_use use, const char *name, const char *why, struct arena *arena,
-                    struct config_findings *out)
+const char *config_refusal(const struct field_errors *problems, struct arena *arena)
 {
-    out->findings.items = arena_array(arena, struct config_finding, 1);
-    out->findings.count = 1;
-    out->findings.items[0] = (struct config_finding){
-        .path = reference_path(use),
-        .severity = "warning",
-        .value = name,
-        .detail =
-            arena_printf(arena, "ConfigMap %s %s; nothing is started until it is there", name, why),
-        .fix = "create the ConfigMap in the namespace of the Workspace",
-        .rule = use == CONFIG_FOR_INFERENCE ? "F1" : "T10",
-    };
-}
-
-const char *config_refusal(const struct config_findings *findings, struct arena *arena)
-{
-    for (size_t i = 0; i < findings->findings.count; i++) {
-        const struct config_finding *finding = &findings->findings.items[i];
-        if (strcmp(finding->severity, "error") == 0)
-            return arena_printf(arena, "%s: %s; %s", finding->path, finding->detail, finding->fix);
-    }
-    return NULL;
+    if (problems->count == 0)
+        return NULL;
+    const struct field_error *first = &problems->items[0];
+    return arena_printf(arena, "%s: %s; %s", first->path, first->detail, first->fix);
 }
 
 const char *tuning_results_directory(const char *output_dir, struct arena *arena)

@@ -108,19 +108,22 @@ def webhook_down_refuses(world):
 
 @case
 def lost_certificates_are_made_again(world):
-    """The Secrets of authority and webhook certificate are deleted: new ones come, and admission works with them."""
+    """The Secrets of authority and webhook certificate are lost: the next pass of the reconciler (each minute, and
+    at its start) makes new ones, the webhook takes its own up, and admission works with both."""
     cluster, namespace = world.cluster, world.namespace("certificates")
-    for name in ("ckaito-webhook-tls", "ckaito-certificates"):
-        before = cluster.get("secret", "ckaito-system", name)
-        assert before, f"no Secret {name}"
-        cluster.delete("secret", "ckaito-system", name)
+    names = ("ckaito-webhook-tls", "ckaito-certificates")
+    before = {name: cluster.get("secret", "ckaito-system", name) for name in names}
+    for name in names:
+        assert cluster.delete("secret", "ckaito-system", name), f"no Secret {name}"
+    world.services["reconciler"].kill()
 
-        def renewed(name=name, before=before):
+    def renewed():
+        for name in names:
             now = cluster.get("secret", "ckaito-system", name)
-            if not now or now["metadata"]["uid"] == before["metadata"]["uid"]:
-                raise NotYet("not there")
-            return True
-        wait_for(renewed, 90, f"Secret {name} made again", every=0.2)
+            if not now or now["data"]["tls.crt"] == before[name]["data"]["tls.crt"]:
+                raise NotYet(f"{name} is not there")
+        return True
+    wait_for(renewed, 20, "both Secrets made again")
     path = cluster.path("workspace", namespace, query={"dryRun": "All"})
     body = {**example(cluster, "tuning-phi-3", "ws"), "apiVersion": "kaito.sh/v1beta1"}
     wait_for(lambda: cluster.request("POST", path, body), 30, "admission with the new certificate")

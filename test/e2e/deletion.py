@@ -3,7 +3,7 @@ import time
 
 import sp
 from cases import case
-from cluster import ApiError, NotYet, condition, wait_for
+from cluster import ApiError, NotYet, condition, is_true, wait_for
 from workspaces import FINALIZER, INFERENCE, TUNING, claim_name
 
 
@@ -119,6 +119,7 @@ def deleted_claim_is_replaced(world):
     uid = world.create(namespace, "inference-phi-4-mini")["metadata"]["uid"]
     cluster.wait_condition(namespace, "ws")
     old = cluster.claims_of(namespace, "ws")[0]["metadata"]
+    old_node = cluster.nodes_of(namespace, "ws")[0]["metadata"]["uid"]
     cluster.delete("nodeclaim", None, old["name"])
 
     def replaced():
@@ -128,6 +129,15 @@ def deleted_claim_is_replaced(world):
         return claims[0]["metadata"]["name"]
     new = wait_for(replaced, 30, "one other NodeClaim")
     assert new in (claim_name(uid, 0), claim_name(uid, 1)), new
+
+    def moved():
+        pod = cluster.get("pod", namespace, "ws-0")
+        where = pod and pod["spec"].get("nodeName")
+        nodes = {node["metadata"]["name"]: node["metadata"]["uid"] for node in cluster.nodes_of(namespace, "ws")}
+        if where not in nodes or nodes[where] == old_node or not is_true(pod, "Ready"):
+            raise NotYet(f"ws-0 is on {where}")
+        return True
+    wait_for(moved, 20, "the model served on the new node")
     cluster.wait_condition(namespace, "ws")
     cluster.delete("workspace", namespace, "ws")
     cluster.wait_gone(namespace, "ws")

@@ -98,10 +98,12 @@ class Lane:
         self.cluster.wait_gone(NAMESPACE, TUNING, 60)
 
         self.check_ledgers(uid)
-        killed = {service: 1} if fault and fault.fired.is_set() and fault.mode in proxy.KILLS else {}
+        killed = bool(fault and fault.fired.is_set() and fault.mode in proxy.KILLS)
         for process in self.services:
-            died = process.starts - starts[process.name]
-            assert died == killed.get(process.name, 0), f"{process.name} died {died} times: {process.last_words()}"
+            expected = starts[process.name] + (killed and process.name == service)
+            wait_for(lambda p=process, n=expected: p.starts >= n, 5, f"{process.name} started again")
+            assert process.starts == expected, f"{process.name} died by itself: {process.last_words()}"
+        self.services.wait_ready()
         return outcome
 
     def create(self):

@@ -137,6 +137,22 @@ static void test_events_differ_by_reason_and_message(void **state)
     assert_int_equal(fake_apiserver_object_count(f->server, &GVR_EVENT), 4);
 }
 
+static void test_events_without_uid_differ_by_namespace_and_name(void **state)
+{
+    struct fixture *f = *state;
+    struct event_target here = target("w"), there = target("w"), other = target("v");
+    here.uid = there.uid = other.uid = "";
+    there.namespace_ = "elsewhere";
+    event_record(f->recorder, &here, EVENT_WARNING, "Rejected", "m");
+    event_record(f->recorder, &there, EVENT_WARNING, "Rejected", "m");
+    event_record(f->recorder, &other, EVENT_WARNING, "Rejected", "m");
+    event_record(f->recorder, &here, EVENT_WARNING, "Rejected", "m");
+    flush(f);
+    assert_int_equal(fake_apiserver_object_count(f->server, &GVR_EVENT), 3);
+    AUTO(object) const struct object *event = last_event(f);
+    assert_null(json_at(event->json, "involvedObject.uid"));
+}
+
 static void test_events_repeated_within_a_minute_are_only_counted(void **state)
 {
     struct fixture *f = *state;
@@ -247,6 +263,7 @@ int main(void)
         TEST(test_events_say_who_what_and_when),
         TEST(test_events_of_cluster_scope_go_to_default),
         TEST(test_events_differ_by_reason_and_message),
+        TEST(test_events_without_uid_differ_by_namespace_and_name),
         TEST(test_events_repeated_within_a_minute_are_only_counted),
         TEST(test_events_of_an_earlier_life_are_counted_up),
         TEST(test_events_bound_name_and_message),

@@ -8,7 +8,7 @@
 
 #include "common/json/build.h"
 #include "common/json/json.h"
-#include "reconciler/config_check.h"
+#include "common/plan/config_check.h"
 #include "test/lib/literals.h"
 
 static const struct model phi = { .name = "microsoft/phi-4",
@@ -30,7 +30,7 @@ static void run(const struct row *row, enum config_use use, const struct workspa
     json_set(data, key, json_new_string(row->content));
     struct config_reading reading;
     config_check(use, data, "default/c", ws, &phi, &arena, &reading);
-    const struct config_finding_list *list = &reading.findings.findings;
+    const struct field_errors *list = &reading.problems;
     if (row->rule == NULL) {
         if (list->count > 0)
             fail_msg("%s: %s", row->content, list->items[0].detail);
@@ -38,7 +38,7 @@ static void run(const struct row *row, enum config_use use, const struct workspa
         if (list->count == 0)
             fail_msg("%s: nothing found", row->content);
         assert_string_equal(list->items[0].rule, row->rule);
-        assert_string_equal(list->items[0].severity, "error");
+        assert_string_equal(list->items[0].path, config_path(use));
         if (row->inner != NULL)
             assert_non_null(strstr(list->items[0].detail, row->inner));
     }
@@ -146,14 +146,18 @@ static void test_tuning_results_directory(void **state)
         assert_string_equal(tuning_results_directory(rows[i].written, &arena), rows[i].directory);
 }
 
-static void test_config_missing_is_a_warning(void **state)
+static void test_config_refusal_is_the_first_problem(void **state)
 {
     (void)state;
     AUTO(arena) struct arena arena = ARENA_INIT;
-    struct config_findings findings = { 0 };
-    config_missing(CONFIG_FOR_TUNING, "default/c", "does not exist", &arena, &findings);
-    assert_string_equal(findings.findings.items[0].severity, "warning");
-    assert_null(config_refusal(&findings, &arena));
+    struct field_errors problems;
+    field_errors_init(&problems, &arena);
+    assert_null(config_refusal(&problems, &arena));
+    field_errors_add(&problems,
+                     &(struct field_error){ .path = "p", .detail = "wrong", .fix = "write x" });
+    field_errors_add(&problems,
+                     &(struct field_error){ .path = "q", .detail = "also", .fix = "write y" });
+    assert_string_equal(config_refusal(&problems, &arena), "p: wrong; write x");
 }
 
 int main(void)
@@ -163,7 +167,7 @@ int main(void)
         cmocka_unit_test(test_config_check_qlora),
         cmocka_unit_test(test_config_check_lora_refuses_quantisation),
         cmocka_unit_test(test_tuning_results_directory),
-        cmocka_unit_test(test_config_missing_is_a_warning),
+        cmocka_unit_test(test_config_refusal_is_the_first_problem),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
