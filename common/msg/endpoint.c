@@ -17,7 +17,8 @@
 enum {
     RECONNECT_MIN_MS = 50,
     RECONNECT_MAX_MS = 1000,
-    TLS_LOOK_MS = 1000,
+    LOOK_MS = 1000,        /* how often the watching thread looks */
+    LONELY_LOOKS_MAX = 3,  /* so many looks without a peer: dial anew */
     HEADER_BYTES_MAX = 64, /* what nng's protocols put before the text */
     TYPE_BYTES_MAX = 32,
     IPC_PATH_BYTES_MAX = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1,
@@ -147,38 +148,6 @@ static int check_url(const struct endpoint_role *role, const struct socket_optio
                      url);
 }
 
-/* ------------------------------------------------------------------ inproc and ipc */
-
-static int make_socket_directory(const char *url, struct error *err)
-{
-    const char *path = url + strlen("ipc://");
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL || slash == path)
-        return 0;
-    AUTO_FREE char *directory = mem_strndup(path, (size_t)(slash - path));
-    return file_make_directory(directory, 0750, err);
-}
-
-/* The library takes over the path of a listener that is gone, and refuses one that still answers.
- */
-static int attach_plain(struct endpoint *endpoint, struct error *err)
-{
-    int result;
-    if (!endpoint->role->listens) {
-        result = nng_dial(endpoint->socket, endpoint->url, NULL, NNG_FLAG_NONBLOCK);
-        return result == 0 ? 0 : fail(result, endpoint, err);
-    }
-    bool ipc = has_scheme(endpoint->url, "ipc://");
-    if (ipc && make_socket_directory(endpoint->url, err) < 0)
-        return error_wrap(err, "%s", endpoint->url);
-    nng_listener listener;
-    if ((result = nng_listener_create(&listener, endpoint->socket, endpoint->url)) != 0 ||
-        (ipc && (result = nng_listener_set_int(listener, NNG_OPT_IPC_PERMISSIONS, 0600)) != 0) ||
-        (result = nng_listener_start(listener, 0)) != 0)
-        return fail(result, endpoint, err);
-    return 0;
-}
-
 /* ------------------------------------------------------------------ tls+tcp */
 
 static int make_config(const struct endpoint *endpoint, nng_tls_config **out, struct error *err)
@@ -288,15 +257,59 @@ static void refresh_tls(struct endpoint *endpoint)
     log_debug("msg", "certificate taken", KV("url", endpoint->url));
 }
 
+/* ------------------------------------------------------------------ watching */
+
+int endpoint_start_thread(pthread_t *out, const char *name, void *(*run)(void *), void *context,
+                          struct error *err)
+{
+    int result = pthread_create(out, NULL, run, context);
+    if (result != 0)
+        return error_set(err, ERR_UNAVAILABLE, "cannot start thread %s: %s", name,
+                         strerror(result));
+    pthread_setname_np(*out, name);
+    return 0;
+}
+
+/* nng 1.5 gives a dialer up for good, in silence, when the peer dies in the middle of the handshake
+ * (its "closed" is taken for ours). So one that has been without a peer for a while is replaced. */
+static void dial_anew(struct endpoint *endpoint)
+{
+    endpoint->lonely_looks = 0;
+    nng_dialer_close(endpoint->dialer);
+    int result = endpoint->tls_dir != NULL ? start_dialer(endpoint, endpoint->config)
+                                           : nng_dial(endpoint->socket, endpoint->url,
+                                                      &endpoint->dialer, NNG_FLAG_NONBLOCK);
+    if (result != 0)
+        log_debug("msg", "cannot dial", KV("url", endpoint->url),
+                  KV("error", nng_strerror(result)));
+}
+
 static void *watch(void *context)
 {
     struct endpoint *endpoint = context;
-    while (!stop_wait(&endpoint->stop, TLS_LOOK_MS)) {
-        if (!endpoint->attached || tls_files_stamp(endpoint->tls_dir) != endpoint->stamp)
+    while (!stop_wait(&endpoint->stop, LOOK_MS)) {
+        bool tls = endpoint->tls_dir != NULL;
+        if (tls && (!endpoint->attached || tls_files_stamp(endpoint->tls_dir) != endpoint->stamp))
             refresh_tls(endpoint);
+        if (endpoint->role->listens || (tls && !endpoint->attached))
+            continue;
+        if (atomic_load(&endpoint->peers) > 0)
+            endpoint->lonely_looks = 0;
+        else if (++endpoint->lonely_looks >= LONELY_LOOKS_MAX)
+            dial_anew(endpoint);
     }
     return NULL;
 }
+
+static int start_watching(struct endpoint *endpoint, struct error *err)
+{
+    if (endpoint_start_thread(&endpoint->watcher, "msg-watch", watch, endpoint, err) < 0)
+        return -1;
+    endpoint->watching = true;
+    return 0;
+}
+
+/* ------------------------------------------------------------------ attaching */
 
 /* A certificate that is not there (yet) is waited for; an address that cannot be used is an error.
  */
@@ -311,23 +324,46 @@ static int open_tls(struct endpoint *endpoint, struct error *err)
     } else if (attach_tls(endpoint, config, err) < 0) {
         return -1;
     }
-    if (endpoint_start_thread(&endpoint->watcher, "msg-tls", watch, endpoint, err) < 0)
-        return -1;
-    endpoint->watching = true;
+    return start_watching(endpoint, err);
+}
+
+static int make_socket_directory(const char *url, struct error *err)
+{
+    const char *path = url + strlen("ipc://");
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL || slash == path)
+        return 0;
+    AUTO_FREE char *directory = mem_strndup(path, (size_t)(slash - path));
+    return file_make_directory(directory, 0750, err);
+}
+
+/* The library takes over the path of a listener that is gone, and refuses one that still answers.
+ */
+static int attach_plain(struct endpoint *endpoint, struct error *err)
+{
+    int result;
+    if (!endpoint->role->listens) {
+        result = nng_dial(endpoint->socket, endpoint->url, &endpoint->dialer, NNG_FLAG_NONBLOCK);
+        return result == 0 ? start_watching(endpoint, err) : fail(result, endpoint, err);
+    }
+    bool ipc = has_scheme(endpoint->url, "ipc://");
+    if (ipc && make_socket_directory(endpoint->url, err) < 0)
+        return error_wrap(err, "%s", endpoint->url);
+    nng_listener listener;
+    if ((result = nng_listener_create(&listener, endpoint->socket, endpoint->url)) != 0 ||
+        (ipc && (result = nng_listener_set_int(listener, NNG_OPT_IPC_PERMISSIONS, 0600)) != 0) ||
+        (result = nng_listener_start(listener, 0)) != 0)
+        return fail(result, endpoint, err);
     return 0;
 }
 
 /* ------------------------------------------------------------------ life cycle */
 
-int endpoint_start_thread(pthread_t *out, const char *name, void *(*run)(void *), void *context,
-                          struct error *err)
+static void peer_changed(nng_pipe pipe, nng_pipe_ev event, void *context)
 {
-    int result = pthread_create(out, NULL, run, context);
-    if (result != 0)
-        return error_set(err, ERR_UNAVAILABLE, "cannot start thread %s: %s", name,
-                         strerror(result));
-    pthread_setname_np(*out, name);
-    return 0;
+    (void)pipe;
+    struct endpoint *endpoint = context;
+    atomic_fetch_add(&endpoint->peers, event == NNG_PIPE_EV_ADD_PRE ? 1 : -1);
 }
 
 static int open_socket(struct endpoint *endpoint, struct error *err)
@@ -340,6 +376,8 @@ static int open_socket(struct endpoint *endpoint, struct error *err)
                                       MESSAGE_BYTES_MAX + HEADER_BYTES_MAX)) != 0 ||
         (result = nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS)) != 0 ||
         (result = nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS)) != 0 ||
+        (result = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_PRE, peer_changed, endpoint)) != 0 ||
+        (result = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, peer_changed, endpoint)) != 0 ||
         (endpoint->role->configure != NULL && (result = endpoint->role->configure(socket)) != 0)) {
         nng_close(socket);
         return fail(result, endpoint, err);

@@ -1,6 +1,8 @@
 /* One nng socket at one URL: what the roles (client, server, sender, receiver) have in common. Only
  * for the other files of common/msg.
  *
+ * A dialer that has lost its peer is looked after by a thread (see dial_anew() for why).
+ *
  * On tls+tcp the certificates may be missing at the start and may change at any time: a thread
  * looks at the files once a second, begins to listen or dial when they are there, and hands new
  * ones to the library for the connections to come. Those that exist stay. */
@@ -9,6 +11,7 @@
 #include <nng/nng.h>
 #include <nng/supplemental/tls/tls.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,11 +31,13 @@ struct endpoint {
     nng_socket socket;
     const struct endpoint_role *role;
     char *url;
-    /* the rest is for tls+tcp and belongs to the watching thread once that runs */
-    char *tls_dir; /* NULL elsewhere */
+    atomic_int peers; /* connections that exist */
+    /* the rest belongs to the watching thread once that runs */
+    nng_dialer dialer;
+    unsigned lonely_looks; /* of a dialer, since a peer was there */
+    char *tls_dir;         /* NULL unless tls+tcp, which alone has what follows */
     bool attached;
     nng_listener listener;
-    nng_dialer dialer;
     uint64_t stamp;                    /* of the files that were tried last */
     nng_tls_config *config, *previous; /* see keep_config() */
     struct stop stop;

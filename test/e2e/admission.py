@@ -120,7 +120,7 @@ def lost_certificates_are_made_again(world):
     def renewed():
         for name in names:
             now = cluster.get("secret", "ckaito-system", name)
-            if not now or now["data"]["tls.crt"] == before[name]["data"]["tls.crt"]:
+            if not now or now["data"] == before[name]["data"]:
                 raise NotYet(f"{name} is not there")
         return True
     wait_for(renewed, 20, "both Secrets made again")

@@ -153,7 +153,8 @@ def stale_demand_buys_nothing(world):
     assert kind == "Error", (kind, body)
     namespace = world.namespace("stale")
     world.create(namespace)
-    kind, body = sp.request(f"{world.services.sockets}/demand", "NodeDemand", {**demand, "namespace": namespace, "name": "ws"})
+    kind, body = sp.request(f"{world.services.sockets}/demand", "NodeDemand",
+                            {**demand, "namespace": namespace, "name": "ws"})
     assert kind == "Error", (kind, body)
     world.cluster.delete("workspace", namespace, "ws")
     world.cluster.wait_gone(namespace, "ws")

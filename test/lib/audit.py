@@ -52,9 +52,6 @@ class Ledger(threading.Thread):
         self.stopping = False
         self.start()
 
-    def restart_count(self):
-        self.born, self.most = [], len(self.live)
-
     def run(self):
         while not self.stopping:
             try:
