@@ -179,18 +179,21 @@ static const cJSON *find_obstacle(const cJSON *claim)
     return fallback;
 }
 
-static const char *claim_phase(const cJSON *claim)
+const char *claim_phase(const struct object *claim)
 {
-    const cJSON *ready = find_condition(claim, "Ready");
+    const cJSON *json = claim->json;
+    const cJSON *ready = find_condition(json, "Ready");
+    if (claim->deleting)
+        return CLAIM_DELETING;
     if (condition_is(ready, "True") ||
-        (ready == NULL && json_string_at(claim, "status.nodeName") != NULL))
+        (ready == NULL && json_string_at(json, "status.nodeName") != NULL))
         return CLAIM_READY;
-    if (condition_is(find_condition(claim, "Launched"), "False") ||
-        condition_is(find_condition(claim, "Registered"), "False"))
+    if (condition_is(find_condition(json, "Launched"), "False") ||
+        condition_is(find_condition(json, "Registered"), "False"))
         return CLAIM_FAILED;
-    if (condition_is(find_condition(claim, "Registered"), "True"))
+    if (condition_is(find_condition(json, "Registered"), "True"))
         return CLAIM_REGISTERED;
-    if (condition_is(find_condition(claim, "Launched"), "True"))
+    if (condition_is(find_condition(json, "Launched"), "True"))
         return CLAIM_LAUNCHED;
     return CLAIM_PENDING;
 }
@@ -227,11 +230,10 @@ struct claim_state claim_observe(const struct object *claim, const struct object
     struct claim_state state = {
         .name = claim->key.name,
         .node_name = json_string_at(claim->json, "status.nodeName"),
-        .phase = claim_phase(claim->json),
+        .phase = claim_phase(claim),
         .since = json_string_at(claim->json, "metadata.creationTimestamp"),
     };
     if (claim->deleting) {
-        state.phase = CLAIM_DELETING;
         state.reason = "Deleting";
         state.since = json_string_at(claim->json, "metadata.deletionTimestamp");
         return state;

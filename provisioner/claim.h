@@ -52,4 +52,8 @@ static inline int64_t claim_ordinals(const struct node_demand *demand)
 struct claim_state claim_observe(const struct object *claim, const struct object *node,
                                  int64_t gpus, struct arena *arena);
 
+/* How far the claim itself says it is, whatever its node says: one of the phases in
+ * proto/messages.h. */
+const char *claim_phase(const struct object *claim);
+
 bool node_is_ready(const struct object *node);

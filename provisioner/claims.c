@@ -457,6 +457,10 @@ static void claim_changed(void *context, const struct object *before, const stru
     char key[OBJECT_KEY_BYTES];
     if (claim_workspace_index(claim, key) == NULL)
         return;
+    if (before != NULL)
+        metric_add(METRIC_NODECLAIMS, -1, METRIC_LABELS(claim_phase(before)));
+    if (after != NULL)
+        METRIC_INC(METRIC_NODECLAIMS, claim_phase(after));
     workqueue_add(claims->publish_queue, key);
     if (before == NULL)
         workqueue_add(claims->sweep_queue, claim->key.name);

@@ -10,6 +10,7 @@
 
 #include "common/api/workspace.h"
 #include "common/base/memory.h"
+#include "common/base/metrics.h"
 #include "common/json/build.h"
 #include "common/json/json.h"
 #include "proto/messages.h"
@@ -249,6 +250,28 @@ static void test_malformed_requests_are_answered_with_what_is_wrong(void **state
     assert_int_equal(claim_count(world), 0);
 }
 
+/* Handlers run after the store has changed; bounded. */
+static void wait_for_pending(struct world *world, double count)
+{
+    for (int i = 0; i < SYNC_MS; i++) {
+        if (metric_value(METRIC_NODECLAIMS, METRIC_LABELS(CLAIM_PENDING)) == count)
+            return;
+        stop_wait(&world->stop, 1);
+    }
+    fail_msg("never %g claims pending", count);
+}
+
+static void test_claims_are_counted_by_phase(void **state)
+{
+    struct world *world = *state;
+    struct error err = ERROR_INIT;
+    metrics_reset();
+    AUTO(json) cJSON *made = demand(world, 2, &err);
+    wait_for_pending(world, 2);
+    AUTO(json) cJSON *gone = release(world, world->uid, &err);
+    wait_for_pending(world, 0);
+}
+
 /* Made by KAITO for this Workspace: it counts, and no second one is bought. */
 static void test_demand_counts_claims_of_others(void **state)
 {
@@ -366,6 +389,7 @@ int main(void)
         WITH_WORLD(test_demand_for_a_workspace_being_deleted_is_refused),
         WITH_WORLD(test_demand_survives_each_fault_without_a_second_node),
         WITH_WORLD(test_malformed_requests_are_answered_with_what_is_wrong),
+        WITH_WORLD(test_claims_are_counted_by_phase),
         WITH_WORLD(test_demand_counts_claims_of_others),
         WITH_WORLD(test_release_names_what_is_still_there),
         WITH_WORLD(test_release_leaves_another_lifes_claims_alone),
