@@ -118,6 +118,17 @@ wait_ready() {
 	done
 }
 
+# The API server learns of a new certificate authority a moment after it was written.
+wait_admission() {
+	local end=$((SECONDS + 15)) answer
+	until answer=$(env KUBERC=off "$dir/bin/kubectl" --kubeconfig="$dir/kubeconfig" --cache-dir="$dir/cache" \
+		create --dry-run=server -f "$HERE/../../deploy/examples/tuning-phi-3.yaml" 2>&1); do
+		[[ $answer == *"failed calling webhook"* ]] || return 0 # an answer, if not the one hoped for
+		[ $SECONDS -lt $end ] || die "the API server does not reach the webhook: $(head -n 1 <<<"$answer")"
+		sleep 0.1
+	done
+}
+
 # --- actions --------------------------------------------------------------------------------------
 
 [ "$action" = status ] || lock "$dir"
@@ -131,6 +142,7 @@ start)
 	echo "$names" >"$dir/services"
 	for name in $names; do start_one "$name"; done
 	for name in $names; do wait_ready "$name"; done
+	wait_admission
 	;;
 stop)
 	for name in $(running); do stop_one "$name"; done

@@ -39,5 +39,6 @@ def installing_makes_them_ready(world):
     """Once the CRDs are there, every service becomes ready without a restart."""
     world.cluster.install()
     world.services.wait_ready(40)
+    world.services.wait_admission()
     assert all(process.starts == 1 for process in world.services)
     world.open_ledgers()

@@ -12,6 +12,7 @@ def runs_both_examples(world, namespace, **layout):
     try:
         with Services(cluster, **layout) as services:
             services.wait_ready(30)
+            services.wait_admission()
             world.create(namespace)
             world.create(namespace, "inference-phi-4-mini", name="serve")
             for name in ("ws", "serve"):

@@ -11,6 +11,7 @@ import time
 
 from cluster import ROOT, NotYet, free_port, wait_for
 
+PROBE = ROOT / "deploy" / "examples" / "tuning-phi-3.yaml"
 THREE = ("reconciler", "provisioner", "webhook")
 RESTART_AFTER = 0.05  # seconds, when a process ends by itself
 
@@ -117,6 +118,7 @@ class Services:
 
     def __init__(self, cluster, urls="ipc", all_in_one=False, delay="1s", kubeconfigs=None, webhook_port=None):
         self.dir, self.delay, self.kubeconfigs = cluster.dir, delay, kubeconfigs or {}
+        self.cluster = cluster
         self.webhook_port = webhook_port or cluster.ports()["webhook"]
         self.certificates = cluster.dir / "certs"
         self.sockets = tempfile.mkdtemp(prefix="ckaito-")  # short: the address of a Unix socket ends at 107 bytes
@@ -167,3 +169,12 @@ class Services:
     def wait_ready(self, timeout=20):
         for process in self:
             process.wait_ready(timeout)
+
+    def wait_admission(self):
+        """The API server learns of a new certificate authority a moment after it was written."""
+        def answers():
+            status, text = self.cluster.kubectl("create", "--dry-run=server", "-f", PROBE, check=False)
+            if status != 0 and "failed calling webhook" in text:
+                raise NotYet(text.strip())
+            return True
+        wait_for(answers, 15, "an answer of the webhook")
