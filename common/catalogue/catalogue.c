@@ -1,7 +1,7 @@
 #include "common/catalogue/catalogue.h"
 
-#include <ctype.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 
 #include "common/base/memory.h"
 #include "common/catalogue/data.h"
+#include "common/catalogue/entries.h"
 #include "common/catalogue/nearest.h"
 #include "common/json/json.h"
 #include "common/json/yaml.h"
@@ -17,10 +18,6 @@
 #include "common/json/codec_begin.h"
 #include "common/catalogue/catalogue.def"
 #include "common/json/codec_end.h"
-
-/* Keeps sums and products of catalogue figures far inside 64 bits: a petabyte in MiB, 34 years in
- * seconds. */
-enum { FIGURE_MAX = 1 << 30, GPUS_MAX = 1024 };
 
 static const char *const clouds[] = { "azure", "aws", "arc" };
 
@@ -37,6 +34,8 @@ struct machine_index {
 };
 
 struct catalogue {
+    atomic_int references;
+    const struct catalogue *base; /* what it extends, whose entries it borrows; else NULL */
     struct arena arena;
     cJSON **documents; /* the structs borrow from them */
     size_t document_count;
@@ -46,84 +45,6 @@ struct catalogue {
     struct machine_index by_size[CLOUD_COUNT]; /* least GPU memory first */
     struct machine_index by_name[CLOUD_COUNT];
 };
-
-/* ------------------------------------------------------------------ checks */
-
-static int check_figure(const char *kind, const char *name, const char *member,
-                        const struct opt_integer *figure, struct error *err)
-{
-    if (!figure->set || (figure->value > 0 && figure->value <= FIGURE_MAX))
-        return 0;
-    return error_set(err, ERR_INVALID, "%s %s: %s: must be from 1 to %d, not %lld", kind, name,
-                     member, FIGURE_MAX, (long long)figure->value);
-}
-
-static int check_model(const struct model *model, struct error *err)
-{
-    const struct opt_integer none = { .set = false };
-    const struct {
-        const char *member;
-        const struct opt_integer *figure;
-    } figures[] = {
-        { "weightsMiB", &model->weights_mib },
-        { "bytesPerToken", &model->bytes_per_token },
-        { "contextMax", &model->context_max },
-        { "diskGiB", &model->disk_gib },
-        { "startupBudgetSeconds", &model->startup_budget_s },
-        { "tuning.diskGiB", model->tuning != NULL ? &model->tuning->disk_gib : &none },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(figures); i++) {
-        if (check_figure("model", model->name, figures[i].member, figures[i].figure, err) < 0)
-            return -1;
-    }
-    const char *slash = strrchr(model->name, '/');
-    if (slash == NULL || slash == model->name || slash[1] == '\0')
-        return error_set(err, ERR_INVALID, "model %s: name: must be organisation/model",
-                         model->name);
-    if (string_list_has(&model->aliases, ""))
-        return error_set(err, ERR_INVALID, "model %s: aliases: must not be empty", model->name);
-    bool lower = true;
-    for (const char *p = model->short_name; *p != '\0'; p++)
-        lower = lower && !isupper((unsigned char)*p);
-    if (!lower || strcasecmp(slash + 1, model->short_name) != 0)
-        return error_set(err, ERR_INVALID,
-                         "model %s: shortName: must be the last part of the name in lower case, "
-                         "not %s",
-                         model->name, model->short_name);
-    return 0;
-}
-
-static int check_machine(const struct machine *machine, struct error *err)
-{
-    const char *accelerator = machine->accelerator;
-    if (*machine->name == '\0')
-        return error_set(err, ERR_INVALID, "a machine has an empty name");
-    if (!catalogue_knows_cloud(machine->cloud))
-        return error_set(err, ERR_INVALID, "machine %s: cloud: must be azure, aws or arc, not %s",
-                         machine->name, machine->cloud);
-    if (machine->gpus.value < 1 || machine->gpus.value > GPUS_MAX)
-        return error_set(err, ERR_INVALID, "machine %s: gpus: must be from 1 to %d, not %lld",
-                         machine->name, GPUS_MAX, (long long)machine->gpus.value);
-    if (accelerator != NULL && strcmp(accelerator, "cuda") != 0 &&
-        strcmp(accelerator, "rocm") != 0 && strcmp(accelerator, "neuron") != 0)
-        return error_set(err, ERR_INVALID,
-                         "machine %s: accelerator: must be cuda, rocm or neuron, not %s",
-                         machine->name, accelerator);
-    return check_figure("machine", machine->name, "gpuMemoryMiB", &machine->memory_mib, err);
-}
-
-static int check_entries(const struct catalogue_data *data, struct error *err)
-{
-    for (size_t i = 0; i < data->models.count; i++) {
-        if (check_model(&data->models.items[i], err) < 0)
-            return -1;
-    }
-    for (size_t i = 0; i < data->machines.count; i++) {
-        if (check_machine(&data->machines.items[i], err) < 0)
-            return -1;
-    }
-    return 0;
-}
 
 /* ------------------------------------------------------------------ indexes */
 
@@ -239,6 +160,13 @@ static void merge(struct catalogue *catalogue, const struct catalogue_data *part
     }
 }
 
+static int index_all(struct catalogue *catalogue, struct error *err)
+{
+    if (index_models(catalogue, err) < 0)
+        return -1;
+    return index_machines(catalogue, err);
+}
+
 static int build(struct catalogue *catalogue, const char *const *yaml_texts, size_t count,
                  struct error *err)
 {
@@ -249,35 +177,109 @@ static int build(struct catalogue *catalogue, const char *const *yaml_texts, siz
             return -1;
     }
     merge(catalogue, parts, count);
-    if (check_entries(&catalogue->data, err) < 0 || index_models(catalogue, err) < 0)
+    if (entries_check(&catalogue->data, err) < 0)
         return -1;
-    return index_machines(catalogue, err);
+    return index_all(catalogue, err);
 }
 
-int catalogue_parse(const char *const *yaml_texts, size_t count, struct catalogue **out,
-                    struct error *err)
+static bool has_model(const struct catalogue *catalogue, const char *name)
+{
+    const struct model *found = catalogue_model(catalogue, name);
+    return found != NULL && strcasecmp(found->name, name) == 0;
+}
+
+/* The entries of `base` that the catalogue has none of the same name for, and then its own. */
+static void overlay(struct catalogue *catalogue, const struct catalogue *base)
+{
+    struct catalogue_data all = { .node = NULL };
+    const struct catalogue_data *below = &base->data, *own = &catalogue->data;
+    all.models.items =
+        arena_array(&catalogue->arena, struct model, below->models.count + own->models.count);
+    all.machines.items =
+        arena_array(&catalogue->arena, struct machine, below->machines.count + own->machines.count);
+    for (size_t i = 0; i < below->models.count; i++) {
+        if (!has_model(catalogue, below->models.items[i].name))
+            all.models.items[all.models.count++] = below->models.items[i];
+    }
+    for (size_t i = 0; i < below->machines.count; i++) {
+        const struct machine *machine = &below->machines.items[i];
+        if (catalogue_machine(catalogue, machine->cloud, machine->name) == NULL)
+            all.machines.items[all.machines.count++] = *machine;
+    }
+    for (size_t i = 0; i < own->models.count; i++)
+        all.models.items[all.models.count++] = own->models.items[i];
+    for (size_t i = 0; i < own->machines.count; i++)
+        all.machines.items[all.machines.count++] = own->machines.items[i];
+    catalogue->data = all;
+}
+
+static struct catalogue *catalogue_new(void)
 {
     struct catalogue *catalogue = mem_new(struct catalogue);
+    atomic_init(&catalogue->references, 1);
+    return catalogue;
+}
+
+int catalogue_parse(const char *const *yaml_texts, size_t count, const struct catalogue **out,
+                    struct error *err)
+{
+    struct catalogue *catalogue = catalogue_new();
     if (build(catalogue, yaml_texts, count, err) < 0) {
-        catalogue_free(catalogue);
+        catalogue_unref(catalogue);
         return -1;
     }
     *out = catalogue;
     return 0;
 }
 
-void catalogue_free(struct catalogue *catalogue)
+int catalogue_extend(const struct catalogue *base, const char *yaml_text,
+                     const struct catalogue **out, struct error *err)
 {
-    if (catalogue == NULL)
-        return;
-    for (size_t i = 0; i < catalogue->document_count; i++)
-        json_free(catalogue->documents[i]);
-    free(catalogue->documents);
-    arena_fini(&catalogue->arena);
-    free(catalogue);
+    struct catalogue *catalogue = catalogue_new();
+    catalogue->base = catalogue_ref(base);
+    if (build(catalogue, &yaml_text, 1, err) == 0) {
+        overlay(catalogue, base);
+        if (index_all(catalogue, err) == 0) {
+            *out = catalogue;
+            return 0;
+        }
+    }
+    catalogue_unref(catalogue);
+    return -1;
 }
 
-static struct catalogue *builtin;
+/* References are the one thing about a catalogue that changes. */
+static struct catalogue *counted(const struct catalogue *catalogue)
+{
+    union {
+        const struct catalogue *shared;
+        struct catalogue *own;
+    } view = { .shared = catalogue };
+    return view.own;
+}
+
+const struct catalogue *catalogue_ref(const struct catalogue *catalogue)
+{
+    atomic_fetch_add_explicit(&counted(catalogue)->references, 1, memory_order_relaxed);
+    return catalogue;
+}
+
+void catalogue_unref(const struct catalogue *catalogue)
+{
+    while (catalogue != NULL) {
+        struct catalogue *own = counted(catalogue);
+        if (atomic_fetch_sub_explicit(&own->references, 1, memory_order_acq_rel) > 1)
+            return;
+        catalogue = own->base;
+        for (size_t i = 0; i < own->document_count; i++)
+            json_free(own->documents[i]);
+        free(own->documents);
+        arena_fini(&own->arena);
+        free(own);
+    }
+}
+
+static const struct catalogue *builtin; /* its one reference is never given back */
 
 static void build_builtin(void)
 {
@@ -385,6 +387,11 @@ const char *catalogue_nearest_machine(const struct catalogue *catalogue, const c
     for (size_t i = 0; i < count; i++)
         nearest_consider(&nearest, without_prefix(machines[i]->name), machines[i]->name);
     return nearest.best;
+}
+
+double machine_price(const struct machine *machine)
+{
+    return machine->price_per_hour != NULL ? machine->price_per_hour->valuedouble : 0;
 }
 
 bool machine_runs_cuda(const struct machine *machine)

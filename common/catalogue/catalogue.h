@@ -1,5 +1,6 @@
-/* What can be run and on what: models and machines, from YAML data compiled in. Immutable once
- * built, shared by all threads. Names match without regard to case. */
+/* What can be run and on what: models and machines, from YAML data compiled in and from files that
+ * extend it (source.h). Immutable once built, shared by all threads, reference-counted: what is
+ * looked up is borrowed for as long as the reference is held. Names ignore case. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,11 +19,18 @@ struct catalogue;
 /* The compiled-in data; built on first call, lives as long as the process. Thread-safe. */
 const struct catalogue *catalogue_builtin(void);
 
-/* From YAML texts of the shape above, taken together; the caller frees it. Errors name the entry
- * and the member. */
-MUST_CHECK int catalogue_parse(const char *const *yaml_texts, size_t count, struct catalogue **out,
-                               struct error *err);
-void catalogue_free(struct catalogue *catalogue);
+/* From YAML texts of the shape above, taken together. The error (INVALID) names the entry and the
+ * member. */
+MUST_CHECK int catalogue_parse(const char *const *yaml_texts, size_t count,
+                               const struct catalogue **out, struct error *err);
+
+/* `base` and the entries of one more text, which replace those of the same name (machines: of the
+ * same cloud too). An alias may not belong to two models. Holds a reference on `base`. */
+MUST_CHECK int catalogue_extend(const struct catalogue *base, const char *yaml_text,
+                                const struct catalogue **out, struct error *err);
+
+const struct catalogue *catalogue_ref(const struct catalogue *catalogue);
+void catalogue_unref(const struct catalogue *catalogue); /* NULL is fine */
 
 /* By full name or alias; NULL when unknown. A short name counts only where it is an alias, as in
  * KAITO. */
@@ -44,4 +52,7 @@ const char *catalogue_nearest_model(const struct catalogue *catalogue, const cha
 const char *catalogue_nearest_machine(const struct catalogue *catalogue, const char *cloud,
                                       const char *name);
 
+double machine_price(const struct machine *machine);   /* an hour; 0: none was given */
 bool machine_runs_cuda(const struct machine *machine); /* has GPUs and they are CUDA's */
+
+DEFINE_CLEANUP_P(catalogue, const struct catalogue, catalogue_unref)

@@ -43,6 +43,11 @@ cJSON *json_new_integer(int64_t value)
     return made(cJSON_CreateNumber((double)value));
 }
 
+cJSON *json_new_number(double value)
+{
+    return made(cJSON_CreateNumber(value));
+}
+
 cJSON *json_new_bool(bool value)
 {
     return made(cJSON_CreateBool(value));

@@ -25,6 +25,7 @@ cJSON *json_array(cJSON *const *items, size_t count);
 
 cJSON *json_new_string(const char *text); /* NULL gives NULL */
 cJSON *json_new_integer(int64_t value);
+cJSON *json_new_number(double value);
 cJSON *json_new_bool(bool value);
 cJSON *json_new_null(void);
 cJSON *json_new_printf(const char *format, ...) PRINTF_LIKE(1, 2);

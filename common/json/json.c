@@ -7,44 +7,98 @@
 
 #include "common/base/memory.h"
 
-/* One pass before cJSON sees the bytes: bounds the nesting and refuses \u0000, which cJSON would
- * take for the end of the string. Says nothing about the rest of the grammar. */
-static int prescan(const char *bytes, size_t count, struct error *err)
-{
-    size_t depth = 0;
-    bool in_string = false;
+/* One pass before cJSON sees the bytes: bounds what the tree can take, and refuses \u0000, which
+ * cJSON would take for the end of the string. Says nothing about the rest of the grammar. */
+struct scan {
+    const char *bytes;
+    size_t count;
+    const struct json_limits *limits;
+    size_t values;
+    size_t depth;
+    size_t items[JSON_DEPTH_MAX + 1]; /* of the lists and objects that are open */
+};
 
-    for (size_t i = 0; i < count; i++) {
-        char c = bytes[i];
-        if (c == '\0')
+/* `begin` is behind the opening quote; the result is the closing one, or the end. */
+static int skip_string(const struct scan *scan, size_t begin, size_t *end_out, struct error *err)
+{
+    const char *bytes = scan->bytes;
+    size_t i = begin;
+    for (; i < scan->count && bytes[i] != '"'; i++) {
+        if (bytes[i] == '\0')
             return error_set(err, ERR_INVALID, "invalid JSON at byte %zu: NUL byte", i);
-        if (in_string) {
-            if (c == '\\') {
-                if (count - i > 5 && memcmp(bytes + i, "\\u0000", 6) == 0)
-                    return error_set(err, ERR_INVALID, "invalid JSON at byte %zu: \\u0000", i);
-                i++;
-            } else if (c == '"') {
-                in_string = false;
-            }
+        if (bytes[i] != '\\')
             continue;
+        if (scan->count - i > 5 && memcmp(bytes + i, "\\u0000", 6) == 0)
+            return error_set(err, ERR_INVALID, "invalid JSON at byte %zu: \\u0000", i);
+        i++;
+    }
+    if (i - begin > scan->limits->string_bytes_max)
+        return error_set(err, ERR_TOO_LARGE, "JSON at byte %zu: a string of more than %zu bytes",
+                         begin, scan->limits->string_bytes_max);
+    *end_out = i;
+    return 0;
+}
+
+static int open_container(struct scan *scan, size_t at, struct error *err)
+{
+    if (++scan->depth > JSON_DEPTH_MAX)
+        return error_set(err, ERR_INVALID, "invalid JSON at byte %zu: nested deeper than %d", at,
+                         JSON_DEPTH_MAX);
+    scan->items[scan->depth] = 1;
+    return 0;
+}
+
+static int count_value(struct scan *scan, size_t at, struct error *err)
+{
+    if (++scan->values > scan->limits->values_max)
+        return error_set(err, ERR_TOO_LARGE, "JSON at byte %zu: more than %zu values", at,
+                         scan->limits->values_max);
+    if (scan->items[scan->depth] > scan->limits->items_max)
+        return error_set(err, ERR_TOO_LARGE,
+                         "JSON at byte %zu: more than %zu items of one list or object", at,
+                         scan->limits->items_max);
+    return 0;
+}
+
+static int prescan(struct scan *scan, struct error *err)
+{
+    for (size_t i = 0; i < scan->count; i++) {
+        switch (scan->bytes[i]) {
+        case '\0':
+            return error_set(err, ERR_INVALID, "invalid JSON at byte %zu: NUL byte", i);
+        case '"':
+            if (skip_string(scan, i + 1, &i, err) < 0)
+                return -1;
+            break;
+        case '{':
+        case '[':
+            if (open_container(scan, i, err) < 0 || count_value(scan, i, err) < 0)
+                return -1;
+            break;
+        case ',':
+            scan->items[scan->depth]++;
+            if (count_value(scan, i, err) < 0)
+                return -1;
+            break;
+        case '}':
+        case ']':
+            scan->depth -= scan->depth > 0;
+            break;
+        default:
+            break;
         }
-        if (c == '"')
-            in_string = true;
-        else if ((c == '{' || c == '[') && ++depth > JSON_DEPTH_MAX)
-            return error_set(err, ERR_INVALID, "invalid JSON at byte %zu: nested deeper than %d", i,
-                             JSON_DEPTH_MAX);
-        else if ((c == '}' || c == ']') && depth > 0)
-            depth--;
     }
     return 0;
 }
 
-int json_parse(const char *bytes, size_t count, size_t bytes_max, cJSON **out, struct error *err)
+int json_parse_within(const char *bytes, size_t count, const struct json_limits *limits,
+                      cJSON **out, struct error *err)
 {
-    if (count > bytes_max)
+    struct scan scan = { .bytes = bytes, .count = count, .limits = limits };
+    if (count > limits->bytes_max)
         return error_set(err, ERR_TOO_LARGE, "JSON of %zu bytes; at most %zu are read", count,
-                         bytes_max);
-    if (prescan(bytes, count, err) < 0)
+                         limits->bytes_max);
+    if (prescan(&scan, err) < 0)
         return -1;
 
     const char *end = NULL;
@@ -61,6 +115,15 @@ int json_parse(const char *bytes, size_t count, size_t bytes_max, cJSON **out, s
     }
     *out = json;
     return 0;
+}
+
+int json_parse(const char *bytes, size_t count, size_t bytes_max, cJSON **out, struct error *err)
+{
+    const struct json_limits limits = { .bytes_max = bytes_max,
+                                        .values_max = SIZE_MAX,
+                                        .items_max = SIZE_MAX,
+                                        .string_bytes_max = SIZE_MAX };
+    return json_parse_within(bytes, count, &limits, out, err);
 }
 
 int json_parse_text(const char *text, cJSON **out, struct error *err)
@@ -108,48 +171,83 @@ bool json_to_integer(const cJSON *json, int64_t *out)
     return true;
 }
 
-static bool contains(const cJSON *whole, const cJSON *part, bool exactly)
-{
-    if (whole == NULL || part == NULL)
-        return whole == part;
-    if (cJSON_IsObject(part)) {
-        const cJSON *member;
-        if (!cJSON_IsObject(whole) ||
-            (exactly && cJSON_GetArraySize(whole) != cJSON_GetArraySize(part)))
-            return false;
-        cJSON_ArrayForEach(member, part) {
-            const cJSON *other = json_get(whole, member->string);
-            if (other == NULL || !contains(other, member, exactly))
-                return false;
-        }
-        return true;
-    }
-    if (cJSON_IsArray(part)) {
-        if (!cJSON_IsArray(whole))
-            return false;
-        const cJSON *a = whole->child, *b = part->child;
-        for (; a != NULL && b != NULL; a = a->next, b = b->next) {
-            if (!contains(a, b, exactly))
-                return false;
-        }
-        return a == NULL && b == NULL;
-    }
-    return cJSON_Compare(whole, part, true);
-}
-
-bool json_equal(const cJSON *a, const cJSON *b)
-{
-    return contains(a, b, true);
-}
-
-bool json_contains(const cJSON *whole, const cJSON *part)
-{
-    return contains(whole, part, false);
-}
+/* ------------------------------------------------------------------ comparing */
 
 static int by_name(const void *a, const void *b)
 {
     return strcmp((*(const cJSON *const *)a)->string, (*(const cJSON *const *)b)->string);
+}
+
+/* The members from `first` on, sorted by name; the caller frees the array. */
+static const cJSON **sort_members(const cJSON *first, size_t *count_out)
+{
+    size_t count = 0;
+    for (const cJSON *member = first; member != NULL; member = member->next)
+        count++;
+    const cJSON **members = mem_calloc(count + 1, sizeof(*members));
+    for (size_t i = 0; i < count; i++, first = first->next)
+        members[i] = first;
+    qsort(members, count, sizeof(*members), by_name);
+    *count_out = count;
+    return members;
+}
+
+/* Without a look-up for each member, which would take the square of their number. */
+static bool same_members(const cJSON *a, const cJSON *b)
+{
+    /* Mostly both are in the same order. */
+    for (; a != NULL && b != NULL && strcmp(a->string, b->string) == 0; a = a->next, b = b->next) {
+        if (!json_equal(a, b))
+            return false;
+    }
+    if (a == NULL || b == NULL)
+        return a == b;
+    size_t a_count, b_count;
+    AUTO_FREE const cJSON **as = sort_members(a, &a_count);
+    AUTO_FREE const cJSON **bs = sort_members(b, &b_count);
+    bool same = a_count == b_count;
+    for (size_t i = 0; same && i < a_count; i++)
+        same = strcmp(as[i]->string, bs[i]->string) == 0 && json_equal(as[i], bs[i]);
+    return same;
+}
+
+typedef bool comparison(const cJSON *a, const cJSON *b);
+
+static bool same_items(const cJSON *a, const cJSON *b, comparison *compare)
+{
+    for (; a != NULL && b != NULL; a = a->next, b = b->next) {
+        if (!compare(a, b))
+            return false;
+    }
+    return a == b;
+}
+
+bool json_equal(const cJSON *a, const cJSON *b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    if (cJSON_IsObject(a) && cJSON_IsObject(b))
+        return same_members(a->child, b->child);
+    if (cJSON_IsArray(a) && cJSON_IsArray(b))
+        return same_items(a->child, b->child, json_equal);
+    return cJSON_Compare(a, b, true);
+}
+
+bool json_contains(const cJSON *whole, const cJSON *part)
+{
+    const cJSON *member;
+    if (whole == NULL || part == NULL)
+        return whole == part;
+    if (cJSON_IsArray(whole) && cJSON_IsArray(part))
+        return same_items(whole->child, part->child, json_contains);
+    if (!cJSON_IsObject(whole) || !cJSON_IsObject(part))
+        return cJSON_Compare(whole, part, true);
+    cJSON_ArrayForEach(member, part) {
+        const cJSON *other = json_get(whole, member->string);
+        if (other == NULL || !json_contains(other, member))
+            return false;
+    }
+    return true;
 }
 
 static void print_canonical(const cJSON *json, struct buf *out)
@@ -171,12 +269,8 @@ static void print_canonical(const cJSON *json, struct buf *out)
         buf_puts(out, text);
         return;
     }
-    size_t count = 0;
-    AUTO_FREE const cJSON **members =
-        mem_calloc((size_t)cJSON_GetArraySize(json), sizeof(const cJSON *));
-    cJSON_ArrayForEach(child, json)
-        members[count++] = child;
-    qsort(members, count, sizeof(*members), by_name);
+    size_t count;
+    AUTO_FREE const cJSON **members = sort_members(json->child, &count);
     buf_putc(out, '{');
     for (size_t i = 0; i < count; i++) {
         const cJSON name = { .type = cJSON_String, .valuestring = members[i]->string };

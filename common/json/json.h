@@ -26,6 +26,17 @@ enum {
  * offset. The caller owns the tree: AUTO(json) or json_free(). */
 MUST_CHECK int json_parse(const char *bytes, size_t count, size_t bytes_max, cJSON **out,
                           struct error *err);
+
+/* Further bounds for what strangers send, looked at before anything is allocated: a value takes 80
+ * bytes and more, whatever little it is as text. */
+struct json_limits {
+    size_t bytes_max;
+    size_t values_max;       /* in the whole document */
+    size_t items_max;        /* in one list or object */
+    size_t string_bytes_max; /* as written */
+};
+MUST_CHECK int json_parse_within(const char *bytes, size_t count, const struct json_limits *limits,
+                                 cJSON **out, struct error *err);
 MUST_CHECK int json_parse_text(const char *text, cJSON **out, struct error *err);
 
 /* Compact text; the caller frees it. Never fails (out of memory aborts). */
@@ -36,7 +47,7 @@ char *json_print_canonical(const cJSON *json);
 void json_free(cJSON *json);
 cJSON *json_copy(const cJSON *json); /* deep; NULL gives NULL */
 
-/* Equal but for the order of object members. NULL equals NULL only. */
+/* Equal but for the order of object members; in n log n. NULL equals NULL only. */
 bool json_equal(const cJSON *a, const cJSON *b);
 /* Every member of `part` is in `whole`: objects recursively, arrays of as many items, each in its
  * counterpart, all else equal. */

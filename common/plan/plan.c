@@ -4,22 +4,9 @@
 #include <strings.h>
 
 #include "common/base/buf.h"
-#include "common/plan/estimate.h"
+#include "common/plan/planner.h"
 
-enum { SUGGESTIONS_MAX = 3, TEXT_BYTES_MAX = 1024 };
-
-struct planner {
-    const struct workspace *ws;
-    const struct plan_settings *settings;
-    struct arena *arena;
-    struct plan *out;
-    struct field_errors *problems;
-    const char *preset_path; /* inference.preset.name or tuning.preset.name */
-    const char *preset_name; /* NULL: missing, or a template */
-    int64_t count;           /* resource.count, at least 1 */
-    bool bypass;             /* leave memory and size rules out */
-    bool usable;             /* the machine is known and can run such a workload */
-};
+enum { TEXT_BYTES_MAX = 1024 };
 
 static void problem(struct planner *p, const char *rule, const char *path, const char *value,
                     const char *detail, const char *fix)
@@ -31,70 +18,6 @@ static void problem(struct planner *p, const char *rule, const char *path, const
                                        .fix = fix,
                                        .rule = rule };
     field_errors_add(p->problems, &error);
-}
-
-/* ------------------------------------------------------------------ what would do instead */
-
-static int64_t nodes_max(const struct planner *p)
-{
-    return p->count > p->settings->nodes_max ? p->count : p->settings->nodes_max;
-}
-
-static int64_t context_asked(const struct planner *p)
-{
-    return p->settings->context_length > 0 ? p->settings->context_length : PLAN_CONTEXT_DEFAULT;
-}
-
-/* How many of these machines would run the Workspace; 0: no number of them. */
-static int64_t nodes_on(const struct planner *p, const struct machine *machine)
-{
-    const struct model *model = p->out->model;
-    bool vllm = p->out->workload == PLAN_INFERENCE_PRESET && p->out->runtime == RUNTIME_VLLM;
-
-    if (!machine_runs_cuda(machine) || (vllm && machine->float16_only.value))
-        return 0;
-    if (model == NULL)
-        return 1;
-    if (vllm)
-        return estimate_vllm(model, machine, context_asked(p)).nodes;
-    if (p->out->workload == PLAN_TUNING)
-        return estimate_tuning_fits(model, machine) ? 1 : 0;
-    return model_weights_gib(model) <= machine_memory_gib(machine) ? 1 : 0;
-}
-
-/* "A, B, 2 x C": the smallest machines on one of which it would run; where there is none, the
- * smallest that do it together. NULL when nothing does. */
-static const char *smallest_that_fit(struct planner *p)
-{
-    size_t machine_count;
-    const struct machine *const *machines =
-        catalogue_machines(p->settings->catalogue, p->settings->cloud, &machine_count);
-
-    for (int64_t from = 1, to = 1; from <= nodes_max(p); from = to + 1, to = nodes_max(p)) {
-        AUTO(buf) struct buf text = BUF_INIT(TEXT_BYTES_MAX);
-        size_t found = 0;
-        for (size_t i = 0; i < machine_count && found < SUGGESTIONS_MAX; i++) {
-            int64_t nodes = nodes_on(p, machines[i]);
-            if (nodes < from || nodes > to)
-                continue;
-            buf_puts(&text, found++ > 0 ? ", " : "");
-            if (nodes > 1)
-                buf_printf(&text, "%lld x ", (long long)nodes);
-            buf_puts(&text, machines[i]->name);
-        }
-        if (found > 0)
-            return arena_strdup(p->arena, buf_text(&text));
-    }
-    return NULL;
-}
-
-static const char *machine_fix(struct planner *p, const char *more)
-{
-    const char *fit = smallest_that_fit(p);
-    if (fit == NULL)
-        return arena_printf(p->arena, "no machine of %s in the catalogue can run it%s",
-                            p->settings->cloud, more);
-    return arena_printf(p->arena, "the smallest that can run it: %s%s", fit, more);
 }
 
 /* ------------------------------------------------------------------ machine */
@@ -109,9 +32,9 @@ static bool is_template_machine(const struct planner *p, const char *name)
 static void machine_unknown(struct planner *p, const char *name)
 {
     const char *near = catalogue_nearest_machine(p->settings->catalogue, p->settings->cloud, name);
-    const char *fix = machine_fix(p, "");
-    if (near != NULL &&
-        nodes_on(p, catalogue_machine(p->settings->catalogue, p->settings->cloud, near)) > 0)
+    const char *fix = planner_machine_fix(p, "");
+    if (near != NULL && planner_nodes_on(p, catalogue_machine(p->settings->catalogue,
+                                                              p->settings->cloud, near)) > 0)
         fix = arena_printf(p->arena, "did you mean %s? %s", near, fix);
     problem(p, "plan/machine-unknown", "resource.instanceType", name,
             arena_printf(p->arena, "not a known GPU machine of %s", p->settings->cloud), fix);
@@ -124,7 +47,7 @@ static void check_machine(struct planner *p, const struct machine *machine)
         problem(p, "plan/machine-no-cuda", "resource.instanceType", machine->name,
                 arena_printf(p->arena, "the images need CUDA, which its %s does not run",
                              machine->gpu_model != NULL ? machine->gpu_model : "accelerator"),
-                machine_fix(p, ""));
+                planner_machine_fix(p, ""));
     } else if (machine->float16_only.value && out->workload == PLAN_INFERENCE_PRESET &&
                out->runtime == RUNTIME_VLLM) {
         problem(p, "plan/machine-float16", "resource.instanceType", machine->name,
@@ -132,10 +55,15 @@ static void check_machine(struct planner *p, const struct machine *machine)
                              "vLLM runs in bfloat16, which its %s does not have: it can tune, "
                              "or serve with the transformers runtime",
                              machine->gpu_model != NULL ? machine->gpu_model : "GPU"),
-                machine_fix(p, ""));
+                planner_machine_fix(p, ""));
     } else {
         p->usable = true;
     }
+}
+
+static const char *utilisation_text(const struct planner *p, int percent)
+{
+    return arena_printf(p->arena, "0.%02d", percent);
 }
 
 /* Takes the machine into the plan. The model comes first: what would do instead depends on it. */
@@ -156,7 +84,7 @@ static void plan_machine(struct planner *p)
     }
     out->machine = machine;
     out->gpus_per_node = machine->gpus.value;
-    out->utilisation = machine_utilisation_text(machine);
+    out->utilisation = utilisation_text(p, machine_utilisation_percent(machine));
     if (out->workload != PLAN_INFERENCE_TEMPLATE)
         check_machine(p, machine);
 }
@@ -170,10 +98,16 @@ static void model_unknown(struct planner *p)
     const char *detail = strchr(name, '/') != NULL
                              ? "not in the catalogue, so what it needs is unknown"
                              : "no model or alias of this name is in the catalogue";
-    problem(p, "plan/model-unknown", p->preset_path, name, detail,
-            near != NULL ? arena_printf(p->arena, "did you mean %s?", near)
-                         : "write one of the catalogue, such as phi-4-mini-instruct, "
-                           "or organisation/model");
+    const char *fix = "write one of the catalogue, such as phi-4-mini-instruct, or "
+                      "organisation/model";
+    if (near != NULL)
+        fix = arena_printf(p->arena, "did you mean %s?", near);
+    if (strchr(name, '/') != NULL)
+        fix = arena_printf(p->arena,
+                           "%s%sto make it known, put into the catalogue's folder what "
+                           "`kubectl ckaito model add %s --from config.json` writes",
+                           near != NULL ? fix : "", near != NULL ? " " : "", name);
+    problem(p, "plan/model-unknown", p->preset_path, name, detail, fix);
 }
 
 static const char *usual_name(const struct model *model)
@@ -232,15 +166,17 @@ static void does_not_fit(struct planner *p, const char *detail, const char *more
 {
     if (!p->bypass)
         problem(p, "plan/does-not-fit", "resource.instanceType", p->out->instance_type, detail,
-                machine_fix(p, more));
+                planner_machine_fix(p, more));
 }
 
 static void size_vllm(struct planner *p)
 {
     struct plan *out = p->out;
-    struct estimate estimate = estimate_vllm(out->model, out->machine, context_asked(p));
+    struct estimate estimate =
+        estimate_vllm(out->model, out->machine, planner_context_asked(p), p->adapters);
     bool fits = estimate.nodes > 0;
 
+    p->estimate = estimate;
     out->tensor_parallel = estimate.tensor_parallel;
     out->data_parallel = estimate.data_parallel;
     out->node_count = fits ? estimate.nodes : p->count;
@@ -249,23 +185,24 @@ static void size_vllm(struct planner *p)
         p->settings->context_length > 0 ? p->settings->context_length : estimate.context_max;
     out->weights_gib =
         model_weights_gib(out->model) * (double)out->data_parallel / (double)out->node_count;
-    out->available_gib = machine_memory_gib(out->machine) * machine_utilisation(out->machine);
+    out->available_gib = estimate.available * (double)out->gpus_per_node;
+    out->utilisation = utilisation_text(p, estimate.utilisation_percent);
     if (!fits) {
         bool set = p->settings->context_length > 0;
         does_not_fit(p,
                      arena_printf(p->arena,
                                   "%s with a context of %lld tokens does not fit a GPU "
                                   "of %.0f GiB, however many there are",
-                                  out->model->name, (long long)context_asked(p),
+                                  out->model->name, (long long)planner_context_asked(p),
                                   machine_memory_gib(out->machine) / (double)out->gpus_per_node),
                      set ? "; or lower max-model-len" : "");
-    } else if (out->node_count > nodes_max(p) && !p->bypass) {
+    } else if (out->node_count > planner_nodes_max(p) && !p->bypass) {
         const char *more = arena_printf(p->arena, "; or set resource.count: %lld to have them",
                                         (long long)out->node_count);
         problem(p, "plan/too-many-nodes", "resource.instanceType", out->instance_type,
                 arena_printf(p->arena, "%s needs %lld of them, more than %lld", out->model->name,
-                             (long long)out->node_count, (long long)nodes_max(p)),
-                machine_fix(p, more));
+                             (long long)out->node_count, (long long)planner_nodes_max(p)),
+                planner_machine_fix(p, more));
     }
 }
 
@@ -274,7 +211,7 @@ static void size_transformers(struct planner *p)
 {
     struct plan *out = p->out;
     double memory = machine_memory_gib(out->machine);
-    out->weights_gib = model_weights_gib(out->model);
+    out->weights_gib = model_files_gib(out->model);
     out->available_gib = memory;
     if (out->weights_gib <= memory)
         return;
@@ -301,13 +238,13 @@ static bool is_qlora(const struct planner *p)
 static void size_tuning(struct planner *p)
 {
     struct plan *out = p->out;
-    out->weights_gib = model_weights_gib(out->model) / (is_qlora(p) ? 4 : 1);
+    out->weights_gib = model_files_gib(out->model) / (is_qlora(p) ? 4 : 1);
     out->available_gib = machine_memory_gib(out->machine);
     if (!estimate_tuning_fits(out->model, out->machine))
         does_not_fit(
             p,
             arena_printf(p->arena, "%s takes %.1f GiB even in 4 bit, too much for GPUs of %.0f GiB",
-                         out->model->name, model_weights_gib(out->model) / 4, out->available_gib),
+                         out->model->name, model_files_gib(out->model) / 4, out->available_gib),
             "");
 }
 
@@ -413,6 +350,7 @@ int plan_make(const struct workspace *ws, const struct plan_settings *settings, 
         .preset_path = ws->inference != NULL ? "inference.preset.name" : "tuning.preset.name",
         .preset_name = preset != NULL ? preset->name : NULL,
         .count = counted ? ws->resource->count.value : 1,
+        .adapters = ws->inference != NULL ? (int64_t)ws->inference->adapters.count : 0,
         .bypass = bypass != NULL && strcmp(bypass, "false") != 0,
     };
     out->workload = workload_of(ws);
@@ -420,6 +358,9 @@ int plan_make(const struct workspace *ws, const struct plan_settings *settings, 
     plan_model(&planner);
     plan_machine(&planner);
     plan_size(&planner);
+    planner_figures(&planner);
+    if (out->model != NULL)
+        planner_compare(&planner);
     out->summary = summarise(&planner);
     return problems->count + problems->dropped == before ? 0 : -1;
 }

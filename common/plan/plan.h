@@ -28,7 +28,12 @@
 #include "common/catalogue/catalogue.h"
 #include "common/json/field_errors.h"
 
-enum { PLAN_CONTEXT_DEFAULT = 2048, PLAN_DISK_DEFAULT_GIB = 1024 };
+enum {
+    PLAN_CONTEXT_DEFAULT = 2048,
+    PLAN_DISK_DEFAULT_GIB = 1024,
+    PLAN_ALTERNATIVES_MAX = 3,
+    PLAN_FIGURES_MAX = 24,
+};
 
 struct plan_settings {
     const struct catalogue *catalogue;
@@ -38,6 +43,22 @@ struct plan_settings {
 };
 
 enum plan_workload { PLAN_INFERENCE_PRESET, PLAN_INFERENCE_TEMPLATE, PLAN_TUNING };
+
+/* One number of the plan and how it came about; memory is that of each GPU. */
+struct plan_figure {
+    const char *name; /* "activation" */
+    double value;     /* rounded to two places */
+    const char *unit; /* "GiB", "tokens", "s", "" */
+    const char *rule;
+};
+
+/* A machine of the cloud that would run it: one node of the smallest, or where every one that fits
+ * has a price, of the cheapest; several nodes only where no machine does it alone. */
+struct plan_alternative {
+    const struct machine *machine;
+    int64_t node_count;
+    double price_per_hour; /* of all nodes; 0: unknown */
+};
 
 struct plan {
     enum plan_workload workload;
@@ -49,12 +70,17 @@ struct plan {
     int64_t gpus_per_node; /* 0: unknown */
     int64_t tensor_parallel, pipeline_parallel, data_parallel;
     int64_t disk_gib;
-    int64_t context_length;   /* vLLM: the explicit one, else the largest that fits; other: 0 */
-    double weights_gib;       /* per node; 0: unknown */
-    double available_gib;     /* per node, for weights and all else */
-    const char *utilisation;  /* "0.84", as given to the server */
-    int64_t startup_budget_s; /* until it is ready; 0 for templates */
-    const char *summary;      /* one line for people: "1 x Standard_NC24ads_A100_v4, ..." */
+    int64_t context_length;      /* vLLM: the explicit one, else the largest that fits; other: 0 */
+    double weights_gib;          /* per node; 0: unknown */
+    double available_gib;        /* per node, for weights and all else */
+    const char *utilisation;     /* "0.84", as given to the server, which the figures reckon with */
+    int64_t startup_budget_s;    /* until it is ready; 0 for templates */
+    const char *summary;         /* one line for people: "1 x Standard_NC24ads_A100_v4, ..." */
+    struct plan_figure *figures; /* none without a model and a machine that can run it */
+    size_t figure_count;
+    struct plan_alternative alternatives[PLAN_ALTERNATIVES_MAX]; /* best first; with a model */
+    size_t alternative_count;
+    bool by_price; /* the cheapest; else the smallest */
 };
 
 /* Fills `out` (texts in the arena). Every reason why it cannot run becomes one entry of `problems`,

@@ -50,18 +50,38 @@ static void plan_pair(const struct catalogue *catalogue, const struct model *mod
     }
 }
 
+/* Laid over the compiled-in data it wins, and loses nothing else. */
+static void check_extension(const char *text, const struct catalogue *alone)
+{
+    const struct catalogue *more = NULL;
+    struct error err = ERROR_INIT;
+    if (catalogue_extend(catalogue_builtin(), text, &more, &err) < 0) {
+        HOLDS(err.message[0] != '\0');
+        return;
+    }
+    const struct model_list *models = &catalogue_all(alone)->models;
+    for (size_t i = 0; i < models->count; i++)
+        HOLDS(strcmp(catalogue_model(more, models->items[i].name)->name, models->items[i].name) ==
+              0);
+    HOLDS(catalogue_all(more)->models.count >= catalogue_all(catalogue_builtin())->models.count);
+    HOLDS(catalogue_all(more)->machines.count >=
+          catalogue_all(catalogue_builtin())->machines.count);
+    catalogue_unref(more);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size > BYTES_MAX)
         return 0;
     struct error err = ERROR_INIT;
-    struct catalogue *catalogue = NULL;
+    const struct catalogue *catalogue = NULL;
     AUTO_FREE char *text = mem_strndup((const char *)data, size);
     const char *const texts[] = { text };
     if (catalogue_parse(texts, 1, &catalogue, &err) < 0) {
         HOLDS(err.message[0] != '\0');
         return 0;
     }
+    check_extension(text, catalogue);
     const struct catalogue_data *all = catalogue_all(catalogue);
     unsigned pairs = 0;
     for (size_t i = 0; i < all->models.count; i++) {
@@ -72,6 +92,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < all->machines.count; i++)
         HOLDS(catalogue_machine(catalogue, all->machines.items[i].cloud,
                                 all->machines.items[i].name) == &all->machines.items[i]);
-    catalogue_free(catalogue);
+    catalogue_unref(catalogue);
     return 0;
 }

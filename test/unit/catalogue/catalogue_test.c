@@ -29,47 +29,53 @@ static const char machines[] =
     "  - { name: Standard_Red, cloud: azure, gpus: 1, gpuMemoryMiB: 50, accelerator: rocm }\n"
     "  - { name: standard_one, cloud: aws, gpus: 4, gpuMemoryMiB: 400, accelerator: neuron }\n";
 
-static struct catalogue *parse(void)
+static const struct catalogue *parse(void)
 {
     const char *const texts[] = { models, machines };
-    struct catalogue *catalogue = NULL;
+    const struct catalogue *catalogue = NULL;
     struct error err = ERROR_INIT;
     if (catalogue_parse(texts, ARRAY_LEN(texts), &catalogue, &err) < 0)
         fail_msg("%s", err.message);
     return catalogue;
 }
 
+static const struct catalogue *parsed;
+
 static int setup(void **state)
 {
-    *state = parse();
+    (void)state;
+    parsed = parse();
     return 0;
 }
 
 static int teardown(void **state)
 {
-    catalogue_free(*state);
+    (void)state;
+    catalogue_unref(parsed);
     return 0;
 }
 
 static void test_catalogue_finds_models(void **state)
 {
+    (void)state;
     static const char *const names[] = { "Org/Big-Model", "org/big-model", "big", "BIG", "large" };
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        const struct model *model = catalogue_model(*state, names[i]);
+        const struct model *model = catalogue_model(parsed, names[i]);
         if (model == NULL)
             fail_msg("%s: not found", names[i]);
         assert_string_equal(model->name, "Org/Big-Model");
     }
     static const char *const unknown[] = { "big-model", "Org/", "", "bigger", "org/big-model/" };
     for (size_t i = 0; i < ARRAY_LEN(unknown); i++) {
-        if (catalogue_model(*state, unknown[i]) != NULL)
+        if (catalogue_model(parsed, unknown[i]) != NULL)
             fail_msg("%s: found", unknown[i]);
     }
 }
 
 static void test_catalogue_reads_all_of_a_model(void **state)
 {
-    const struct model *model = catalogue_model(*state, "big");
+    (void)state;
+    const struct model *model = catalogue_model(parsed, "big");
     assert_string_equal(model->short_name, "big-model");
     assert_int_equal(model->weights_mib.value, 1);
     assert_int_equal(model->bytes_per_token.value, 2);
@@ -85,35 +91,38 @@ static void test_catalogue_reads_all_of_a_model(void **state)
 
 static void test_catalogue_finds_machines_of_the_cloud(void **state)
 {
-    assert_int_equal(catalogue_machine(*state, "azure", "STANDARD_ONE")->gpus.value, 1);
-    assert_int_equal(catalogue_machine(*state, "aws", "Standard_One")->gpus.value, 4);
-    assert_null(catalogue_machine(*state, "aws", "Standard_Two"));
-    assert_null(catalogue_machine(*state, "arc", "Standard_One"));
-    assert_null(catalogue_machine(*state, "gcp", "Standard_One"));
-    assert_null(catalogue_machine(*state, "azure", ""));
+    (void)state;
+    assert_int_equal(catalogue_machine(parsed, "azure", "STANDARD_ONE")->gpus.value, 1);
+    assert_int_equal(catalogue_machine(parsed, "aws", "Standard_One")->gpus.value, 4);
+    assert_null(catalogue_machine(parsed, "aws", "Standard_Two"));
+    assert_null(catalogue_machine(parsed, "arc", "Standard_One"));
+    assert_null(catalogue_machine(parsed, "gcp", "Standard_One"));
+    assert_null(catalogue_machine(parsed, "azure", ""));
 }
 
 static void test_catalogue_lists_machines_smallest_first(void **state)
 {
+    (void)state;
     static const char *const order[] = { "Standard_Red", "Standard_One", "Standard_Two",
                                          "Standard_Big" };
     size_t count;
-    const struct machine *const *list = catalogue_machines(*state, "azure", &count);
+    const struct machine *const *list = catalogue_machines(parsed, "azure", &count);
     assert_int_equal(count, ARRAY_LEN(order));
     for (size_t i = 0; i < count; i++)
         assert_string_equal(list[i]->name, order[i]);
-    catalogue_machines(*state, "arc", &count);
+    catalogue_machines(parsed, "arc", &count);
     assert_int_equal(count, 0);
-    catalogue_machines(*state, "gcp", &count);
+    catalogue_machines(parsed, "gcp", &count);
     assert_int_equal(count, 0);
 }
 
 static void test_catalogue_machine_runs_cuda(void **state)
 {
-    assert_true(machine_runs_cuda(catalogue_machine(*state, "azure", "Standard_Two")));
-    assert_true(machine_runs_cuda(catalogue_machine(*state, "azure", "Standard_One")));
-    assert_false(machine_runs_cuda(catalogue_machine(*state, "azure", "Standard_Red")));
-    assert_false(machine_runs_cuda(catalogue_machine(*state, "aws", "standard_one")));
+    (void)state;
+    assert_true(machine_runs_cuda(catalogue_machine(parsed, "azure", "Standard_Two")));
+    assert_true(machine_runs_cuda(catalogue_machine(parsed, "azure", "Standard_One")));
+    assert_false(machine_runs_cuda(catalogue_machine(parsed, "azure", "Standard_Red")));
+    assert_false(machine_runs_cuda(catalogue_machine(parsed, "aws", "standard_one")));
 }
 
 static void test_catalogue_knows_clouds(void **state)
@@ -130,20 +139,22 @@ static void test_catalogue_knows_clouds(void **state)
 static void test_catalogue_is_empty_without_texts(void **state)
 {
     (void)state;
-    struct catalogue *catalogue = NULL;
+    const struct catalogue *catalogue = NULL;
     struct error err = ERROR_INIT;
     assert_int_equal(catalogue_parse(NULL, 0, &catalogue, &err), 0);
     assert_null(catalogue_model(catalogue, "big"));
     assert_null(catalogue_machine(catalogue, "azure", "Standard_One"));
     assert_null(catalogue_nearest_model(catalogue, "big"));
     assert_int_equal(catalogue_all(catalogue)->models.count, 0);
-    catalogue_free(catalogue);
+    catalogue_unref(catalogue);
 }
 
 #define MODEL(name, short_name, rest)                                                            \
     "models: [{ name: " name ", shortName: " short_name                                          \
     ", weightsMiB: 1, bytesPerToken: 1, contextMax: 1, diskGiB: 1, startupBudgetSeconds: 1" rest \
     " }]"
+#define MACHINE_NAMED(name, cloud, more) \
+    "machines: [{ name: " name ", cloud: " cloud ", gpus: 1, gpuMemoryMiB: " more " }]"
 #define MACHINE(rest) "machines: [{ name: m" rest " }]"
 
 static void test_catalogue_refuses(void **state)
@@ -179,7 +190,7 @@ static void test_catalogue_refuses(void **state)
           "a machine has an empty name" },
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        struct catalogue *catalogue = NULL;
+        const struct catalogue *catalogue = NULL;
         struct error err = ERROR_INIT;
         if (catalogue_parse(&table[i][0], 1, &catalogue, &err) == 0)
             fail_msg("accepted: %s", table[i][0]);
@@ -204,7 +215,7 @@ static void test_catalogue_refuses_figures_out_of_range(void **state)
             text = arena_printf(&arena, "%s, %s: %s", text, members[k],
                                 members[k] == member ? values[i / ARRAY_LEN(members)] : "1");
         text = arena_printf(&arena, "%s }]", text);
-        struct catalogue *catalogue = NULL;
+        const struct catalogue *catalogue = NULL;
         struct error err = ERROR_INIT;
         assert_int_equal(catalogue_parse(&text, 1, &catalogue, &err), -1);
         assert_non_null(strstr(err.message, member));
@@ -217,12 +228,110 @@ static void test_catalogue_refuses_twins_of_other_texts(void **state)
     (void)state;
     const char *const same_models[] = { models, models };
     const char *const same_machines[] = { machines, machines };
-    struct catalogue *catalogue = NULL;
+    const struct catalogue *catalogue = NULL;
     struct error err = ERROR_INIT;
     assert_int_equal(catalogue_parse(same_models, 2, &catalogue, &err), -1);
     assert_non_null(strstr(err.message, "is there twice"));
     assert_int_equal(catalogue_parse(same_machines, 2, &catalogue, &err), -1);
     assert_non_null(strstr(err.message, "is there twice"));
+}
+
+static const struct catalogue *extended(const struct catalogue *base, const char *text)
+{
+    const struct catalogue *catalogue = NULL;
+    struct error err = ERROR_INIT;
+    if (catalogue_extend(base, text, &catalogue, &err) < 0)
+        fail_msg("%s", err.message);
+    return catalogue;
+}
+
+static void test_catalogue_extend_adds(void **state)
+{
+    (void)state;
+    AUTO(catalogue)
+    const struct catalogue *more =
+        extended(parsed, MODEL("new/Small", "small", ", aliases: [tiny]") "\n" MACHINE_NAMED(
+                             "Standard_New", "azure", "1"));
+    assert_string_equal(catalogue_model(more, "tiny")->name, "new/Small");
+    assert_string_equal(catalogue_model(more, "big")->name, "Org/Big-Model");
+    assert_non_null(catalogue_machine(more, "azure", "standard_new"));
+    assert_non_null(catalogue_machine(more, "azure", "Standard_One"));
+    assert_int_equal(catalogue_all(more)->models.count, 2);
+    assert_int_equal(catalogue_all(more)->machines.count, 6);
+    assert_null(catalogue_model(parsed, "tiny"));
+}
+
+static void test_catalogue_extend_replaces(void **state)
+{
+    (void)state;
+    AUTO(catalogue)
+    const struct catalogue *more =
+        extended(parsed, MODEL("org/BIG-model", "big-model", "") "\n" MACHINE_NAMED("standard_ONE",
+                                                                                    "azure", "7"));
+    assert_int_equal(catalogue_all(more)->models.count, 1);
+    assert_int_equal(catalogue_all(more)->machines.count, 5);
+    assert_int_equal(catalogue_model(more, "Org/Big-Model")->weights_mib.value, 1);
+    assert_null(catalogue_model(more, "big"));
+    assert_int_equal(catalogue_machine(more, "azure", "Standard_One")->memory_mib.value, 7);
+    assert_int_equal(catalogue_machine(more, "aws", "standard_one")->memory_mib.value, 400);
+}
+
+static void test_catalogue_extend_outlives_its_base(void **state)
+{
+    (void)state;
+    const struct catalogue *base = parse();
+    AUTO(catalogue)
+    const struct catalogue *more = extended(base, MACHINE_NAMED("n", "aws", "1"));
+    catalogue_unref(base);
+    assert_string_equal(catalogue_model(more, "big")->name, "Org/Big-Model");
+}
+
+static void test_catalogue_extend_refuses(void **state)
+{
+    (void)state;
+    static const char *const table[][2] = {
+        { MODEL("new/Small", "small", ", aliases: [BIG]"), "name or alias BIG is there twice" },
+        { MACHINE_NAMED("n", "aws", "1, pricePerHour: 0"), "machine n: pricePerHour: must be" },
+        { MACHINE_NAMED("n", "aws", "1, pricePerHour: cheap"), "machine n: pricePerHour: must be" },
+        { MODEL("a/b", "b", ", memoryClass: huge"), "model a/b: memoryClass: must be dense" },
+        { MODEL("a/b", "b", ", kvHeads: 0"), "model a/b: kvHeads: must be from 1" },
+        { MODEL("a/b", "b", ", architectures: [LLamaForCausalLM]"),
+          "the server cannot load LLamaForCausalLM; the nearest that it can: LlamaForCausalLM" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        const struct catalogue *catalogue = NULL;
+        struct error err = ERROR_INIT;
+        if (catalogue_extend(parsed, table[i][0], &catalogue, &err) == 0)
+            fail_msg("accepted: %s", table[i][0]);
+        assert_null(catalogue);
+        if (strstr(err.message, table[i][1]) == NULL)
+            fail_msg("\"%s\" does not say \"%s\"", err.message, table[i][1]);
+    }
+}
+
+static void test_catalogue_price(void **state)
+{
+    (void)state;
+    AUTO(catalogue)
+    const struct catalogue *more =
+        extended(parsed, MACHINE_NAMED("n", "aws", "1, pricePerHour: 3.67"));
+    assert_true(machine_price(catalogue_machine(more, "aws", "n")) == 3.67);
+    assert_true(machine_price(catalogue_machine(more, "aws", "standard_one")) == 0);
+}
+
+static void test_catalogue_memory_class_follows_from_the_architecture(void **state)
+{
+    (void)state;
+    static const char *const table[][2] = {
+        { MODEL("a/b", "b", ""), "dense" },
+        { MODEL("a/b", "b", ", architectures: [X, MixtralForCausalLM]"), "mixture-of-experts" },
+        { MODEL("a/b", "b", ", architectures: [MixtralForCausalLM], memoryClass: dense"), "dense" },
+        { MODEL("a/b", "b", ", architectures: [MiniCPMV]"), "multimodal" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        AUTO(catalogue) const struct catalogue *more = extended(parsed, table[i][0]);
+        assert_string_equal(catalogue_model(more, "a/b")->memory_class, table[i][1]);
+    }
 }
 
 int main(void)
@@ -240,6 +349,13 @@ int main(void)
         cmocka_unit_test(test_catalogue_refuses),
         cmocka_unit_test(test_catalogue_refuses_figures_out_of_range),
         cmocka_unit_test(test_catalogue_refuses_twins_of_other_texts),
+        cmocka_unit_test_setup_teardown(test_catalogue_extend_adds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_catalogue_extend_replaces, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_catalogue_extend_outlives_its_base, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_catalogue_extend_refuses, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_catalogue_price, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_catalogue_memory_class_follows_from_the_architecture,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

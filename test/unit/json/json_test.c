@@ -127,6 +127,40 @@ static void test_json_parse_bounds_the_size(void **state)
     json_free(json);
 }
 
+static void test_json_parse_within_bounds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *message; /* NULL: parses */
+    } table[] = {
+        { "[1,2,3]", NULL },
+        { "[1,2,3,4]", "more than 3 items" },
+        { "{\"a\":1,\"b\":2,\"c\":3,\"d\":4}", "more than 3 items" },
+        { "[[1,2],[3,4]]", NULL },
+        { "[[1,2,3],[4,5,6]]", "more than 6 values" },
+        { "[\"12345678\"]", NULL },
+        { "[\"123456789\"]", "at byte 2: a string of more than 8 bytes" },
+        { "{\"123456789\":1}", "a string of more than 8 bytes" },
+        { "[\",,,,,[[[\"]", NULL },
+    };
+    const struct json_limits limits = {
+        .bytes_max = 64, .values_max = 6, .items_max = 3, .string_bytes_max = 8
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        AUTO(json) cJSON *json = NULL;
+        struct error err = ERROR_INIT;
+        int result = json_parse_within(table[i].text, strlen(table[i].text), &limits, &json, &err);
+        if (table[i].message == NULL) {
+            assert_int_equal(result, 0);
+            continue;
+        }
+        assert_int_equal(result, -1);
+        assert_int_equal(err.code, ERR_TOO_LARGE);
+        assert_non_null(strstr(err.message, table[i].message));
+    }
+}
+
 static void test_json_get_is_exact(void **state)
 {
     (void)state;
@@ -241,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_json_parse_bounds_the_nesting),
         cmocka_unit_test(test_json_parse_counts_no_brackets_in_strings),
         cmocka_unit_test(test_json_parse_bounds_the_size),
+        cmocka_unit_test(test_json_parse_within_bounds),
         cmocka_unit_test(test_json_get_is_exact),
         cmocka_unit_test(test_json_to_integer),
         cmocka_unit_test(test_json_equal_and_contains),

@@ -108,10 +108,10 @@ static void test_plan_summaries(void **state)
     (void)state;
     static const char *const table[][2] = {
         { "{" RESOURCE("Standard_NC48ads_A100_v4", "") SERVE("llama-3.3-70b-instruct") "}",
-          "2 x Standard_NC48ads_A100_v4, 65.7 of 134 GiB weights each, context 131072, tensor "
+          "2 x Standard_NC48ads_A100_v4, 65.7 of 133 GiB weights each, context 131072, tensor "
           "parallel 2, pipeline parallel 2, up to 55 min to ready" },
         { "{" RESOURCE("Standard_ND96isr_H100_v5", "") SERVE("Qwen/Qwen3.5-4B") "}",
-          "1 x Standard_ND96isr_H100_v5, 69.4 of 538 GiB weights, context 262144, data parallel "
+          "1 x Standard_ND96isr_H100_v5, 69.4 of 532 GiB weights, context 262144, data parallel "
           "8, up to 30 min to ready" },
         { "{" RESOURCE("Standard_NC24ads_A100_v4", ",\"count\":4") SERVE("phi-4") "}",
           "1 x Standard_NC24ads_A100_v4, 27.3 of 67 GiB weights, context 16384, up to 30 min to "
@@ -183,8 +183,8 @@ static void test_plan_problems(void **state)
         { "{" RESOURCE("Standard_NC24ads_A100_v4", "") SERVE("someorg/none") "}",
           "plan/model-unknown",
           "inference.preset.name: Invalid value: \"someorg/none\": not in the catalogue, so what "
-          "it needs is unknown; write one of the catalogue, such as phi-4-mini-instruct, or "
-          "organisation/model" },
+          "it needs is unknown; to make it known, put into the catalogue's folder what `kubectl "
+          "ckaito model add someorg/none --from config.json` writes" },
         { "{" RESOURCE("Standard_NC24ads_A100_v4", "") TUNE("base", "lora") "}",
           "plan/model-unknown",
           "tuning.preset.name: Invalid value: \"base\": no model or alias of this name is in the "
@@ -333,12 +333,13 @@ static void test_plan_explicit_context(void **state)
         int64_t context;
         const char *rule; /* "": accepted */
         int64_t nodes, planned_context;
+        const char *utilisation;
     } table[] = {
-        { 0, "", 1, 26635 },
-        { 4096, "", 1, 4096 },
-        { 40 * 1024, "", 3, 40 * 1024 },
-        { 131072, "plan/does-not-fit", 1, 131072 },
-        { 131073, "plan/context-too-long", 1, 131073 },
+        { 0, "", 1, 25620, "0.82" },
+        { 4096, "", 1, 4096, "0.82" },
+        { 40 * 1024, "", 3, 40 * 1024, "0.93" },
+        { 131072, "plan/does-not-fit", 1, 131072, "0.93" },
+        { 131073, "plan/context-too-long", 1, 131073, "0.93" },
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         AUTO(planned) struct planned p;
@@ -350,7 +351,7 @@ static void test_plan_explicit_context(void **state)
         assert_string_equal(p.problems.count > 0 ? p.problems.items[0].rule : "", table[i].rule);
         assert_int_equal(p.plan.node_count, table[i].nodes);
         assert_int_equal(p.plan.context_length, table[i].planned_context);
-        assert_string_equal(p.plan.utilisation, "0.82");
+        assert_string_equal(p.plan.utilisation, table[i].utilisation);
     }
 }
 
@@ -434,6 +435,166 @@ static void test_plan_still_checks_the_machine_without_a_model(void **state)
     assert_string_equal(p.problems.items[0].rule, "plan/machine-unknown");
 }
 
+/* ------------------------------------------------------------------ alternatives and figures */
+
+static const struct catalogue *with_prices(const char *machines)
+{
+    const struct catalogue *catalogue = NULL;
+    struct error err = ERROR_INIT;
+    if (catalogue_extend(catalogue_builtin(), machines, &catalogue, &err) < 0)
+        fail_msg("%s", err.message);
+    return catalogue;
+}
+
+static void test_plan_alternatives_are_the_smallest(void **state)
+{
+    (void)state;
+    AUTO(planned) struct planned p;
+    make(&p, "{" RESOURCE("Standard_NC24ads_A100_v4", "") SERVE("gpt-oss-120b") "}");
+    assert_int_equal(p.result, 0);
+    assert_false(p.plan.by_price);
+    assert_int_equal(p.plan.alternative_count, 3);
+    assert_string_equal(p.plan.alternatives[0].machine->name, "Standard_NC24ads_A100_v4");
+    assert_string_equal(p.plan.alternatives[1].machine->name, "Standard_NC40ads_H100_v5");
+    assert_int_equal(p.plan.alternatives[0].node_count, 1);
+    assert_true(p.plan.alternatives[0].price_per_hour == 0);
+}
+
+/* On arc, all machines that can run it alone have a price: then the cheapest count. */
+static void test_plan_alternatives_are_the_cheapest(void **state)
+{
+    (void)state;
+    static const char prices[] =
+        "machines:\n"
+        "- { name: A, cloud: arc, gpus: 1, gpuMemoryMiB: 98304, pricePerHour: 9.5 }\n"
+        "- { name: B, cloud: arc, gpus: 1, gpuMemoryMiB: 131072, pricePerHour: 2 }\n"
+        "- { name: C, cloud: arc, gpus: 1, gpuMemoryMiB: 196608, pricePerHour: 3 }\n"
+        "- { name: D, cloud: arc, gpus: 1, gpuMemoryMiB: 262144, pricePerHour: 1.5 }\n";
+    AUTO(catalogue) const struct catalogue *catalogue = with_prices(prices);
+    struct plan_settings settings = settings_of("arc");
+    settings.catalogue = catalogue;
+    AUTO(planned) struct planned p;
+    make_with(&p, &settings, "{" RESOURCE("Nope", "") SERVE("gpt-oss-120b") "}");
+    assert_true(p.plan.by_price);
+    assert_string_equal(p.problems.items[0].fix, "the cheapest that can run it: D, B, C");
+    assert_true(p.plan.alternatives[0].price_per_hour == 1.5);
+}
+
+static void test_plan_alternatives_need_every_price(void **state)
+{
+    (void)state;
+    AUTO(catalogue)
+    const struct catalogue *catalogue =
+        with_prices("machines: [{ name: A, cloud: arc, gpus: 1, gpuMemoryMiB: 98304, "
+                    "pricePerHour: 9 }, { name: B, cloud: arc, gpus: 1, gpuMemoryMiB: 131072 }]");
+    struct plan_settings settings = settings_of("arc");
+    settings.catalogue = catalogue;
+    AUTO(planned) struct planned p;
+    make_with(&p, &settings, "{" RESOURCE("Nope", "") SERVE("gpt-oss-120b") "}");
+    assert_string_equal(p.problems.items[0].fix, "the smallest that can run it: A, B");
+}
+
+static const struct plan_figure *figure_of(const struct plan *plan, const char *name)
+{
+    for (size_t i = 0; i < plan->figure_count; i++) {
+        if (strcmp(plan->figures[i].name, name) == 0)
+            return &plan->figures[i];
+    }
+    return NULL;
+}
+
+static void test_plan_figures_of_vllm(void **state)
+{
+    (void)state;
+    static const char *const parts[] = { "weights", "activation", "CUDA graphs", "non-torch",
+                                         "cache" };
+    AUTO(planned) struct planned p;
+    make(&p, "{" RESOURCE("Standard_NC24ads_A100_v4", "") SERVE("gpt-oss-120b") "}");
+    double sum = 0;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        sum += figure_of(&p.plan, parts[i])->value;
+    const struct plan_figure *needed = figure_of(&p.plan, "needed");
+    assert_true(needed->value > sum - 0.05 && needed->value < sum + 0.05);
+    assert_true(needed->value <= figure_of(&p.plan, "available")->value);
+    assert_true(figure_of(&p.plan, "utilisation")->value == 0.93);
+    assert_string_equal(p.plan.utilisation, "0.93");
+    assert_string_equal(figure_of(&p.plan, "weights")->unit, "GiB");
+    assert_string_equal(figure_of(&p.plan, "weights")->rule, "as measured / GPUs that share them");
+    assert_string_equal(figure_of(&p.plan, "activation")->rule,
+                        "measured: mixture-of-experts, 8192 tokens at once");
+    assert_true(figure_of(&p.plan, "context")->value == (double)p.plan.context_length);
+    assert_true(figure_of(&p.plan, "disk")->value == (double)p.plan.disk_gib);
+}
+
+/* Every plan has some, each with a rule; none where nothing can be worked out. */
+static void test_plan_figures_of_others(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *figure;
+    } table[] = {
+        { "{" RESOURCE("Standard_NC6s_v3", "") TUNE("phi-3-mini-128k-instruct", "qlora") "}",
+          "needed" },
+        { "{" METADATA(TRANSFORMERS) RESOURCE("Standard_NC6s_v3", "") SERVE("phi-4") "}",
+          "weights" },
+        { "{" RESOURCE("Standard_NC48ads_A100_v4", "") SERVE("llama-3.3-70b-instruct") "}",
+          "pipeline parallel" },
+        { "{" RESOURCE("Standard_ND96isr_H100_v5", "") SERVE("phi-4") "}", "data parallel" },
+        { "{" RESOURCE("Standard_NC24ads_A100_v4", "") TEMPLATE "}", NULL },
+        { "{" RESOURCE("Standard_D4s_v3", "") SERVE("phi-4") "}", NULL },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        AUTO(planned) struct planned p;
+        make(&p, table[i].text);
+        assert_int_equal(p.plan.figure_count > 0, table[i].figure != NULL);
+        if (table[i].figure != NULL && figure_of(&p.plan, table[i].figure) == NULL)
+            fail_msg("%s: no %s", table[i].text, table[i].figure);
+        for (size_t k = 0; k < p.plan.figure_count; k++)
+            assert_true(p.plan.figures[k].rule != NULL && p.plan.figures[k].unit != NULL);
+    }
+}
+
+static void test_plan_adapters_take_memory(void **state)
+{
+    (void)state;
+    AUTO(planned) struct planned p;
+    make(&p, "{" RESOURCE(
+                 "Standard_NC24ads_A100_v4",
+                 "") "\"inference\":{\"preset\":{\"name\":\"phi-4\"},\"adapters\":[{\"source\":{"
+                     "\"name\":\"a\",\"image\":\"r/a:1\"}},{\"source\":{\"name\":\"b\",\"image\":"
+                     "\"r/b:1\"}}]}}");
+    assert_int_equal(p.result, 0);
+    assert_true(figure_of(&p.plan, "adapters")->value == 1.11);
+}
+
+static void test_plan_of_every_model_on_every_machine(void **state)
+{
+    (void)state;
+    const struct catalogue_data *all = catalogue_all(catalogue_builtin());
+    size_t plans = 0;
+    for (size_t i = 0; i < all->models.count; i++) {
+        for (size_t k = 0; k < all->machines.count; k++) {
+            AUTO(arena) struct arena arena = ARENA_INIT;
+            const struct plan_settings settings = settings_of(all->machines.items[k].cloud);
+            struct preset preset = { .name = all->models.items[i].name };
+            struct workspace_inference inference = { .preset = &preset };
+            struct workspace_resource resource = { .instance_type = all->machines.items[k].name };
+            struct object_meta metadata = { .name = "w" };
+            struct workspace ws = { .metadata = &metadata,
+                                    .resource = &resource,
+                                    .inference = &inference };
+            struct field_errors problems;
+            struct plan plan;
+            field_errors_init(&problems, &arena);
+            int result = plan_make(&ws, &settings, &arena, &plan, &problems);
+            assert_true(result == 0 || problems.count > 0);
+            assert_true(result < 0 || plan.alternative_count > 0);
+            plans++;
+        }
+    }
+    assert_int_equal(plans, 60 * 67);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -451,6 +612,13 @@ int main(void)
         cmocka_unit_test(test_plan_of_other_clouds),
         cmocka_unit_test(test_plan_skips_what_is_missing),
         cmocka_unit_test(test_plan_still_checks_the_machine_without_a_model),
+        cmocka_unit_test(test_plan_alternatives_are_the_smallest),
+        cmocka_unit_test(test_plan_alternatives_are_the_cheapest),
+        cmocka_unit_test(test_plan_alternatives_need_every_price),
+        cmocka_unit_test(test_plan_figures_of_vllm),
+        cmocka_unit_test(test_plan_figures_of_others),
+        cmocka_unit_test(test_plan_adapters_take_memory),
+        cmocka_unit_test(test_plan_of_every_model_on_every_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
