@@ -22,13 +22,13 @@ LDFLAGS  := $(LINK_$(BUILD)) -Wl,--as-needed
 LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lnng -lpthread -lm
 
 LIBRARY  := $(wildcard common/*/*.c proto/*.c)
-PARTS    := $(wildcard webhook/*.c reconciler/*.c provisioner/*.c provisioner/drivers/*.c) services/service.c
+PARTS    := $(wildcard cli/*.c webhook/*.c reconciler/*.c provisioner/*.c provisioner/drivers/*.c) services/service.c
 PROGRAMS := webhook reconciler provisioner ckaito
 TESTS    := $(wildcard test/unit/*/*_test.c)
 TESTLIB  := $(wildcard test/lib/*.c)
 FUZZERS  := $(wildcard test/fuzz/*_fuzz.c)
 obj       = $(patsubst %.c,$(OUT)/%.o,$(1))
-BINARIES := $(patsubst %,$(OUT)/ckaito-%,$(filter-out ckaito,$(PROGRAMS))) $(OUT)/ckaito
+BINARIES := $(patsubst %,$(OUT)/ckaito-%,$(filter-out ckaito,$(PROGRAMS))) $(OUT)/ckaito $(OUT)/kubectl-ckaito
 
 all: $(BINARIES)
 
@@ -45,11 +45,13 @@ $(OUT)/ckaito-%: $(OUT)/services/%_main.o $(OUT)/libparts.a $(OUT)/libcommon.a
 	@echo "  LINK  $@"; $(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(OUT)/ckaito: $(OUT)/services/ckaito_main.o $(OUT)/libparts.a $(OUT)/libcommon.a
 	@echo "  LINK  $@"; $(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
-$(OUT)/test/unit/%_test: $(OUT)/test/unit/%_test.o $(OUT)/libparts.a $(OUT)/libtest.a $(OUT)/libcommon.a
+$(OUT)/kubectl-ckaito: $(OUT)/services/kubectl_ckaito_main.o $(OUT)/libparts.a $(OUT)/libcommon.a
+	@echo "  LINK  $@"; $(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+$(OUT)/test/unit/%_test: $(OUT)/test/unit/%_test.o $(OUT)/libtest.a $(OUT)/libparts.a $(OUT)/libcommon.a
 	@echo "  LINK  $@"; $(CC) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 .SECONDARY:
 
-$(OUT)/test/lint/documents: $(OUT)/test/lint/documents.o $(OUT)/libparts.a $(OUT)/libcommon.a
+$(OUT)/test/lint/documents: $(OUT)/test/lint/documents.o $(OUT)/test/lint/rules_document.o $(OUT)/libparts.a $(OUT)/libcommon.a
 	@echo "  LINK  $@"; $(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 unit-tests: $(patsubst %.c,$(OUT)/%,$(TESTS))
 check: unit-tests fuzz-replay           ## unit tests and the fuzz corpora
@@ -57,6 +59,7 @@ check: unit-tests fuzz-replay           ## unit tests and the fuzz corpora
 fuzz-replay: $(patsubst %.c,$(OUT)/%_replay,$(FUZZERS))
 $(OUT)/test/fuzz/%_replay: $(OUT)/test/fuzz/%.o $(OUT)/test/fuzz/replay.o $(OUT)/libparts.a $(OUT)/libcommon.a
 	@echo "  LINK  $@"; $(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+corpus: all ; @test/corpus/run $(OUT)/kubectl-ckaito   ## what admission answers, without a cluster
 test: ; @test/run-all $(BUILD)          ## sets everything up and runs every test
 lint: ; @test/lint/run                  ## format, includes, banned calls, clang-tidy, cppcheck, spelling
 fuzz-smoke: ; @test/fuzz/smoke          ## 30 s of each fuzz target under clang
@@ -64,5 +67,5 @@ bench: all ; @test/bench/run $(OUT)     ## measured figures beside their floors
 quickstart: ; @test/cluster/quickstart.sh
 quickstart-stop: ; @test/cluster/quickstart.sh stop
 clean: ; rm -rf build
-.PHONY: all unit-tests check fuzz-replay test lint fuzz-smoke bench quickstart quickstart-stop clean
+.PHONY: all unit-tests check fuzz-replay corpus test lint fuzz-smoke bench quickstart quickstart-stop clean
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

@@ -17,6 +17,9 @@
 enum {
     STOP_GRACE_S = 25, /* below the 30 s after which the kubelet kills */
     MALLOC_ARENAS = 2, /* one a thread would multiply what is kept free */
+    /* Without these, glibc raises both to many times the size of the first large block. */
+    MALLOC_MMAP_BYTES = 256 * 1024,
+    MALLOC_TRIM_BYTES = 1024 * 1024,
     EXIT_USAGE = 2,
 };
 
@@ -218,6 +221,8 @@ int service_main(const struct program *program, int argc, char **argv)
 {
     struct run run = { .program = program, .begin_ms = clock_monotonic(clock_system()) };
     mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+    mallopt(M_MMAP_THRESHOLD, MALLOC_MMAP_BYTES);
+    mallopt(M_TRIM_THRESHOLD, MALLOC_TRIM_BYTES);
     block_signals(&run);
     stop_init(&run.stop);
     mutex_init(&run.mutex);

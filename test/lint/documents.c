@@ -1,4 +1,8 @@
-/* Prints one generated document (docs/flags.md or docs/metrics.md) from the tables in the code. */
+/* Prints one generated document (docs/flags.md, metrics.md or rules.md) from the tables in the
+ * code.
+ */
+#include "test/lint/documents.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -34,8 +38,10 @@ int main(int argc, char **argv)
         print_flags(&out);
     } else if (argc == 2 && strcmp(argv[1], "metrics") == 0) {
         metrics_document(&out);
+    } else if (argc == 2 && strcmp(argv[1], "rules") == 0) {
+        print_rules_document(&out);
     } else {
-        fprintf(stderr, "usage: documents flags|metrics\n");
+        fprintf(stderr, "usage: documents flags|metrics|rules\n");
         return 2;
     }
     fputs(buf_text(&out), stdout);

@@ -19,19 +19,21 @@ MAY_INCLUDE = {
     "common/catalogue": ["common/json", "common/base"],
     "common/plan": ["common/catalogue", "common/api", "common/json", "common/base"],
     "common/k8s": ["common/api", "common/json", "common/base"],
+    "common/causes": ["common/json", "common/base"],
     "common/http": ["common/json", "common/base"],
     "common/msg": ["common/json", "common/base"],
     "proto": ["common/json", "common/base"],
     "webhook": ["common", "proto"],
     "reconciler": ["common", "proto"],
     "provisioner": ["common", "proto"],
-    "services": ["common", "proto", "webhook", "reconciler", "provisioner"],
-    "test": ["common", "proto", "webhook", "reconciler", "provisioner", "services"],
+    "cli": ["common", "proto", "webhook"],
+    "services": ["common", "proto", "webhook", "reconciler", "provisioner", "cli"],
+    "test": ["common", "proto", "webhook", "reconciler", "provisioner", "cli", "services"],
 }
 
 # header pattern -> where it may be included
 FOREIGN = {
-    r"curl/": ["common/k8s/transport_curl.c"],
+    r"curl/": ["common/k8s/transport_curl.c", "common/http/client_curl.c"],
     r"microhttpd\.h": ["common/http/"],
     r"nng/": ["common/msg/"],
     r"yaml\.h": ["common/json/"],
