@@ -64,8 +64,9 @@ test: ; @test/run-all $(BUILD)          ## sets everything up and runs every tes
 lint: ; @test/lint/run                  ## format, includes, banned calls, clang-tidy, cppcheck, spelling
 fuzz-smoke: ; @test/fuzz/smoke          ## 30 s of each fuzz target under clang
 bench: all ; @test/bench/run $(OUT)     ## measured figures beside their floors
+load: all ; @test/load/run $(OUT)       ## the webhook under load and misbehaving clients
 quickstart: ; @test/cluster/quickstart.sh
 quickstart-stop: ; @test/cluster/quickstart.sh stop
 clean: ; rm -rf build
-.PHONY: all unit-tests check fuzz-replay corpus test lint fuzz-smoke bench quickstart quickstart-stop clean
+.PHONY: all unit-tests check fuzz-replay corpus test lint fuzz-smoke bench load quickstart quickstart-stop clean
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

@@ -7,6 +7,13 @@
 #include "webhook/workspace_default.h"
 #include "webhook/workspace_validate.h"
 
+/* A Workspace with a large pod template and all its history has some thousands of values; the API
+ * server stores no object above 1.5 MiB. */
+static const struct json_limits review_limits = { .bytes_max = ADMISSION_BYTES_MAX,
+                                                  .values_max = 128 * 1024,
+                                                  .items_max = 16 * 1024,
+                                                  .string_bytes_max = 1024 * 1024 };
+
 static bool is_operation(const struct admission_request *request, const char *operation)
 {
     return strcmp(request->operation, operation) == 0;
@@ -94,7 +101,7 @@ int admission_mutate(const struct admission *admission, const char *body, size_t
     AUTO(arena) struct arena arena = ARENA_INIT;
     struct admission_request request;
 
-    if (json_parse(body, count, ADMISSION_BYTES_MAX, &json, err) < 0 ||
+    if (json_parse_within(body, count, &review_limits, &json, err) < 0 ||
         admission_review_decode(json, &arena, &request, err) < 0)
         return -1;
     *answer = is_ours(&request) ? answer_mutation(admission, &request, &arena)
@@ -109,7 +116,7 @@ int admission_validate(const struct admission *admission, const char *body, size
     AUTO(arena) struct arena arena = ARENA_INIT;
     struct admission_request request;
 
-    if (json_parse(body, count, ADMISSION_BYTES_MAX, &json, err) < 0 ||
+    if (json_parse_within(body, count, &review_limits, &json, err) < 0 ||
         admission_review_decode(json, &arena, &request, err) < 0)
         return -1;
     *answer = is_ours(&request) ? answer_validation(admission, &request, &arena)

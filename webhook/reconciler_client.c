@@ -127,20 +127,31 @@ static bool is_first_of(const struct field_errors *errors, size_t index)
     return true;
 }
 
-static void count_rules(const struct field_errors *errors)
+/* Here and not where the report arrives, because a report may be lost. */
+static void count_rules(const struct field_errors *errors, const char *namespace_)
 {
     for (size_t i = 0; i < errors->count; i++) {
         const char *rule = errors->items[i].rule;
         if (is_first_of(errors, i))
-            METRIC_INC(METRIC_REJECTIONS_TOTAL, *rule != '\0' ? rule : "decode");
+            METRIC_INC(METRIC_REJECTIONS_TOTAL, *rule != '\0' ? rule : "decode",
+                       namespace_ != NULL ? namespace_ : "");
     }
+}
+
+/* With generateName the name is not made yet; the prefix says which Workspaces are meant. */
+static const char *name_of(const struct admission_request *request)
+{
+    if (request->name != NULL && *request->name != '\0')
+        return request->name;
+    const char *name = json_string_at(request->object, "metadata.name");
+    return name != NULL ? name : json_string_at(request->object, "metadata.generateName");
 }
 
 static void refused(void *context, const struct admission_request *request,
                     const struct field_errors *errors)
 {
     struct reconciler_client *client = context;
-    count_rules(errors);
+    count_rules(errors, request->namespace_);
     if (client->reports == NULL)
         return;
     const char *paths[FIELD_ERRORS_MAX], *rules[FIELD_ERRORS_MAX];
@@ -148,11 +159,9 @@ static void refused(void *context, const struct admission_request *request,
         paths[i] = errors->items[i].path;
         rules[i] = errors->items[i].rule;
     }
-    const char *name =
-        request->name != NULL ? request->name : json_string_at(request->object, "metadata.name");
     struct rejection rejection = {
         .namespace_ = request->namespace_,
-        .name = name,
+        .name = name_of(request),
         .user = request->user_info != NULL ? request->user_info->username : NULL,
         .operation = request->operation,
         .paths = { .items = paths, .count = errors->count },

@@ -87,6 +87,42 @@ void rule_image_family(struct rule_pass *pass)
     rule_report(pass, pass->rule->path, value);
 }
 
+/* ------------------------------------------------------------------ what is not there yet */
+
+void rule_inference_role(struct rule_pass *pass)
+{
+    const char *role = workspace_label(pass->ws, LABEL_INFERENCE_ROLE);
+    if (is_given(role) && pass->ws->inference != NULL)
+        rule_report(pass, pass->rule->path, role);
+}
+
+/* KAITO reads these only behind a feature gate, where weights come from a mirror in object storage.
+ * `unless`: the value that asks for nothing. */
+void rule_streaming(struct rule_pass *pass)
+{
+    static const struct {
+        const char *key, *unless;
+    } annotations[] = {
+        { "kaito.sh/model-streaming", "disabled" },
+        { "kaito.sh/model-mirror-storage-class", "" },
+        { "kaito.sh/streaming-service-account", "" },
+        { "inference.kaito.sh/static-model-mirror", "false" },
+        { "inference.kaito.sh/stream-datarefs-url", "" },
+        { "inference.kaito.sh/stream-identity-client-id", "" },
+        { "inference.kaito.sh/stream-source-type", "" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(annotations); i++) {
+        const char *value = workspace_annotation(pass->ws, annotations[i].key);
+        if (is_given(value) && strcmp(value, annotations[i].unless) != 0)
+            rule_report(
+                pass,
+                arena_printf(pass->errors->arena, "metadata.annotations[%s]", annotations[i].key),
+                value);
+    }
+}
+
+/* ------------------------------------------------------------------ node class */
+
 void rule_node_class(struct rule_pass *pass)
 {
     const char *value = workspace_annotation(pass->ws, ANNOTATION_NODE_CLASS);

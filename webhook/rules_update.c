@@ -7,6 +7,8 @@
 #include "common/json/json.h"
 #include "webhook/rules.h"
 
+enum { SELECTOR_TERMS_COMPARED_MAX = 256 };
+
 static const char *text_or_empty(const char *text)
 {
     return text != NULL ? text : "";
@@ -97,6 +99,15 @@ static bool implies(const struct label_selector *a, const struct label_selector 
     return true;
 }
 
+/* Each term is looked for among all others; a selector that is longer must stay as it is written.
+ */
+static bool is_comparable(const struct label_selector *selector)
+{
+    return selector->match_labels.count + selector->match_expressions.count <=
+               SELECTOR_TERMS_COMPARED_MAX &&
+           is_map(selector);
+}
+
 void rule_selector_change(struct rule_pass *pass)
 {
     const struct workspace_resource *now, *before;
@@ -104,8 +115,8 @@ void rule_selector_change(struct rule_pass *pass)
         before->label_selector == NULL)
         return;
     const struct label_selector *a = now->label_selector, *b = before->label_selector;
-    bool same =
-        json_equal(a->node, b->node) || (is_map(a) && is_map(b) && implies(a, b) && implies(b, a));
+    bool same = json_equal(a->node, b->node) ||
+                (is_comparable(a) && is_comparable(b) && implies(a, b) && implies(b, a));
     if (!same)
         rule_report(pass, "resource.labelSelector", NULL);
 }

@@ -12,6 +12,7 @@
 #include "common/base/metrics.h"
 #include "common/base/mutex.h"
 #include "common/base/tls_files.h"
+#include "common/catalogue/source.h"
 #include "common/http/server.h"
 #include "webhook/admission.h"
 #include "webhook/reconciler_client.h"
@@ -47,13 +48,17 @@ const struct config_option webhook_options[] = {
                 "where the reconciler hears of refused Workspaces; empty: nowhere"),
     CONFIG_TEXT(struct webhook_config, bus_tls_dir, "bus-tls-dir", "", "DIR",
                 "ca.crt, tls.crt and tls.key for tls+tcp:// URLs"),
+    CONFIG_TEXT(struct webhook_config, catalogue_dir, "catalogue-dir", "", "DIR",
+                "*.yaml files that add models and machines to the catalogue or change them; read "
+                "again when they change"),
 };
 const size_t webhook_option_count = ARRAY_LEN(webhook_options);
 
 struct webhook {
     const struct webhook_config *config;
     struct stop *stop;
-    struct admission admission;
+    struct catalogue_source *catalogue;
+    struct admission admission; /* its catalogue is taken for each request */
     struct reconciler_client *reconciler;
     struct http_route routes[2];
     struct stop ending; /* raised by webhook_stop: ends the keeper */
@@ -92,14 +97,24 @@ static void finish(struct http_exchange *exchange, char *answer, const struct er
     METRIC_OBSERVE(METRIC_WEBHOOK_SECONDS, monotonic_seconds() - begin, exchange->path);
 }
 
+static struct admission admission_with(const struct webhook *webhook,
+                                       const struct catalogue *catalogue)
+{
+    struct admission admission = webhook->admission;
+    admission.settings.catalogue = catalogue;
+    return admission;
+}
+
 static void handle_mutate(void *context, struct http_exchange *exchange)
 {
     const struct webhook *webhook = context;
     double begin = monotonic_seconds();
     struct error err = ERROR_INIT;
     char *answer = NULL;
-    if (admission_mutate(&webhook->admission, exchange->body, exchange->body_bytes, &answer, &err) <
-        0)
+    AUTO(catalogue)
+    const struct catalogue *catalogue = catalogue_source_acquire(webhook->catalogue);
+    struct admission admission = admission_with(webhook, catalogue);
+    if (admission_mutate(&admission, exchange->body, exchange->body_bytes, &answer, &err) < 0)
         log_debug("webhook", "no review", KV("path", exchange->path), KVERR(&err));
     finish(exchange, answer, &err, begin);
 }
@@ -110,8 +125,10 @@ static void handle_validate(void *context, struct http_exchange *exchange)
     double begin = monotonic_seconds();
     struct error err = ERROR_INIT;
     char *answer = NULL;
-    if (admission_validate(&webhook->admission, exchange->body, exchange->body_bytes, &answer,
-                           &err) < 0)
+    AUTO(catalogue)
+    const struct catalogue *catalogue = catalogue_source_acquire(webhook->catalogue);
+    struct admission admission = admission_with(webhook, catalogue);
+    if (admission_validate(&admission, exchange->body, exchange->body_bytes, &answer, &err) < 0)
         log_debug("webhook", "no review", KV("path", exchange->path), KVERR(&err));
     finish(exchange, answer, &err, begin);
 }
@@ -209,6 +226,7 @@ static void destroy(struct webhook *webhook)
     if (webhook->server != NULL)
         http_server_stop(webhook->server, STOP_GRACE_MS);
     reconciler_client_close(webhook->reconciler);
+    catalogue_source_free(webhook->catalogue);
     stop_fini(&webhook->ending);
     mutex_fini(&webhook->mutex);
     free(webhook);
@@ -226,9 +244,7 @@ static int connect_reconciler(struct webhook *webhook, struct error *err)
     if (reconciler_client_open(&options, &webhook->reconciler, err) < 0)
         return -1;
     webhook->admission = (struct admission){
-        .settings = { .catalogue = catalogue_builtin(),
-                      .cloud = config->cloud,
-                      .nodes_max = config->nodes_max },
+        .settings = { .cloud = config->cloud, .nodes_max = config->nodes_max },
         .hooks = reconciler_client_hooks(webhook->reconciler),
     };
     return 0;
@@ -238,6 +254,8 @@ int webhook_start(const struct webhook_config *config, struct stop *stop, struct
                   struct error *err)
 {
     struct webhook *webhook = make(config, stop);
+    webhook->catalogue = catalogue_source_new(config->catalogue_dir);
+    catalogue_source_watch(webhook->catalogue);
     if (connect_reconciler(webhook, err) < 0 || listen_or_wait(webhook, err) < 0) {
         destroy(webhook);
         return -1;

@@ -17,6 +17,7 @@ struct webhook_config {
     const char *config_check_url; /* "" : config contents are not checked */
     const char *rejection_url;    /* "" : rejections are not reported */
     const char *bus_tls_dir;
+    const char *catalogue_dir; /* "" : the compiled-in catalogue alone */
 };
 
 extern const struct config_option webhook_options[];

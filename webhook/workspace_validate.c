@@ -15,7 +15,8 @@ static bool same_at(const cJSON *a, const cJSON *b, const char *path)
 static bool is_unchanged(const cJSON *object, const cJSON *old)
 {
     return same_at(object, old, "resource") && same_at(object, old, "inference") &&
-           same_at(object, old, "tuning") && same_at(object, old, "metadata.annotations");
+           same_at(object, old, "tuning") && same_at(object, old, "metadata.annotations") &&
+           same_at(object, old, "metadata.labels[\"" LABEL_INFERENCE_ROLE "\"]");
 }
 
 static bool same_annotation(const struct workspace *a, const struct workspace *b, const char *key)

@@ -2,7 +2,7 @@
  * plan.
  *
  * An update is judged only on what it changes: a problem that the old object has as well is not
- * reported, and an update of nothing but metadata other than annotations, of status, or of an
+ * reported, and an update of nothing but metadata that no rule looks at, of status, or of an
  * object that is being deleted passes whatever it looks like, so that no object can freeze. */
 #pragma once
 

@@ -18,6 +18,7 @@
 #define LABEL_WORKSPACE           "kaito.sh/workspace"
 #define LABEL_WORKSPACE_NAMESPACE "kaito.sh/workspacenamespace"
 #define LABEL_REVISION_NAME       "workspace.kaito.io/name"
+#define LABEL_INFERENCE_ROLE      "kaito.sh/inference-role"
 #define LABEL_NODEPOOL            "karpenter.sh/nodepool"
 #define ANNOTATION_HASH           "workspace.kaito.io/hash"
 #define ANNOTATION_REVISION       "workspace.kaito.io/revision"

@@ -20,13 +20,20 @@ static int read_text(const char *dir, const char *name, char **out, struct error
     return 0;
 }
 
-static int read_all(const char *dir, bool with_authority, struct tls_files *files,
-                    struct error *err)
+int tls_files_load(const char *dir, bool with_authority, struct tls_files *out, struct error *err)
 {
-    if (read_text(dir, "tls.crt", &files->certificate_pem, err) < 0 ||
-        read_text(dir, "tls.key", &files->key_pem, err) < 0 ||
-        (with_authority && read_text(dir, "ca.crt", &files->authority_pem, err) < 0))
+    AUTO(tls_files) struct tls_files files = { .certificate_pem = NULL };
+    if (read_text(dir, "tls.crt", &files.certificate_pem, err) < 0 ||
+        read_text(dir, "tls.key", &files.key_pem, err) < 0 ||
+        (with_authority && read_text(dir, "ca.crt", &files.authority_pem, err) < 0))
         return -1;
+    *out = files;
+    files = (struct tls_files){ .certificate_pem = NULL };
+    return 0;
+}
+
+int tls_files_check(const char *dir, const struct tls_files *files, struct error *err)
+{
     if (certificate_check(files->certificate_pem, files->key_pem, files->authority_pem, NULL, err) <
         0)
         return error_wrap(err, "certificate in %s", dir);
@@ -35,12 +42,12 @@ static int read_all(const char *dir, bool with_authority, struct tls_files *file
 
 int tls_files_read(const char *dir, bool with_authority, struct tls_files *out, struct error *err)
 {
-    struct tls_files files = { .certificate_pem = NULL };
-    if (read_all(dir, with_authority, &files, err) < 0) {
-        tls_files_fini(&files);
+    AUTO(tls_files) struct tls_files files = { .certificate_pem = NULL };
+    if (tls_files_load(dir, with_authority, &files, err) < 0 ||
+        tls_files_check(dir, &files, err) < 0)
         return -1;
-    }
     *out = files;
+    files = (struct tls_files){ .certificate_pem = NULL };
     return 0;
 }
 

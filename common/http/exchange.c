@@ -1,20 +1,29 @@
 #include "common/http/exchange.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/memory.h"
 
 enum {
     ANSWER_BYTES_MAX = 16 * 1024 * 1024,
     ALLOW_BYTES_MAX = 256,
     DISCARD_BYTES_MAX = 1024 * 1024, /* read beyond the bound so that the client hears its 413 */
+    BODY_S_MAX = 15,                 /* a client that asks in earnest has given up by then */
+    /* Larger bodies share a bound, so that many that never end cannot take all memory; smaller
+     * ones, which nearly all are, never wait for those. */
+    SMALL_BODY_BYTES = 64 * 1024,
+    LARGE_BODIES_BYTES_MAX = 64 * 1024 * 1024,
 };
 
 struct request {
     const struct http_route *route; /* NULL: `status` says why */
     int status;
+    int64_t begin_ms;
+    size_t reserved; /* of LARGE_BODIES_BYTES_MAX */
     size_t received;
     struct buf body;
 };
@@ -87,6 +96,8 @@ static const char *reason(int status)
         return "method not allowed for this path\n";
     case MHD_HTTP_CONTENT_TOO_LARGE:
         return "request body too large\n";
+    case MHD_HTTP_SERVICE_UNAVAILABLE:
+        return "too many large request bodies at a time; try again\n";
     default:
         return "the answer could not be made\n";
     }
@@ -131,45 +142,77 @@ static enum MHD_Result answer(const struct exchange_context *context,
 
 /* ------------------------------------------------------------------ requests */
 
-/* MHD refuses a length that is no number before this is asked; a number beyond size_t is too large.
- */
-static bool announces_too_much(const struct exchange_context *context,
-                               struct MHD_Connection *connection)
+/* 0 when none is announced. MHD refuses a length that is no number before this is asked; a number
+ * beyond size_t is too large. */
+static size_t announced_bytes(struct MHD_Connection *connection)
 {
     const char *length =
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
     if (length == NULL)
-        return false;
+        return 0;
     errno = 0;
     unsigned long long bytes = strtoull(length, NULL, 10);
-    return errno != 0 || bytes > context->body_bytes_max;
+    return errno != 0 || bytes > SIZE_MAX ? SIZE_MAX : (size_t)bytes;
 }
 
+/* Room for a body of so many bytes; false when others have taken it. Who holds room and sends
+ * nothing loses it soon. */
+static bool reserve(struct exchange_context *context, struct MHD_Connection *connection,
+                    struct request *request, size_t bytes)
+{
+    if (bytes <= SMALL_BODY_BYTES || request->reserved > 0)
+        return true;
+    if (atomic_fetch_add(&context->large_bytes, bytes) + bytes > LARGE_BODIES_BYTES_MAX) {
+        atomic_fetch_sub(&context->large_bytes, bytes);
+        return false;
+    }
+    request->reserved = bytes;
+    MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)BODY_S_MAX);
+    return true;
+}
+
+/* A body that is refused by its announced length is not read: MHD ends the connection. */
 static enum MHD_Result begin(struct exchange_context *context, struct MHD_Connection *connection,
                              const char *path, const char *method, void **request_out)
 {
     struct request *request = mem_new(struct request);
     request->body = (struct buf)BUF_INIT(context->body_bytes_max);
+    request->begin_ms = clock_monotonic(clock_system());
     find_route(context, path, method, request);
     atomic_fetch_add(&context->active, 1);
     *request_out = request;
-    if (announces_too_much(context, connection)) /* answered unread: MHD ends the connection */
+    size_t bytes = announced_bytes(connection);
+    if (bytes > context->body_bytes_max)
         return refuse(context, connection, path, MHD_HTTP_CONTENT_TOO_LARGE);
+    if (!reserve(context, connection, request, bytes))
+        return refuse(context, connection, path, MHD_HTTP_SERVICE_UNAVAILABLE);
     return MHD_YES;
 }
 
+static void drop_body(struct request *request, int status)
+{
+    request->status = status;
+    request->route = NULL;
+    buf_fini(&request->body);
+}
+
 /* What has no use is read and dropped, because MHD cannot answer in the middle of a body. */
-static enum MHD_Result take_body(const struct exchange_context *context, struct request *request,
+static enum MHD_Result take_body(struct exchange_context *context,
+                                 struct MHD_Connection *connection, struct request *request,
                                  const char *bytes, size_t count)
 {
+    if (clock_monotonic(clock_system()) - request->begin_ms > BODY_S_MAX * 1000)
+        return MHD_NO;
     request->received += count;
     if (request->received > context->body_bytes_max) {
-        request->status = MHD_HTTP_CONTENT_TOO_LARGE;
-        request->route = NULL;
-        buf_fini(&request->body);
+        drop_body(request, MHD_HTTP_CONTENT_TOO_LARGE);
         bool patient = request->received - context->body_bytes_max <= DISCARD_BYTES_MAX;
         return patient ? MHD_YES : MHD_NO;
     }
+    /* Chunks announce nothing: room is made for the most they can become. */
+    if (request->received > SMALL_BODY_BYTES &&
+        !reserve(context, connection, request, context->body_bytes_max))
+        drop_body(request, MHD_HTTP_SERVICE_UNAVAILABLE);
     if (request->route != NULL)
         buf_append(&request->body, bytes, count); /* the bound was looked at */
     return MHD_YES;
@@ -187,7 +230,7 @@ enum MHD_Result exchange_access(void *closure, struct MHD_Connection *connection
     if (*upload_bytes > 0) {
         size_t count = *upload_bytes;
         *upload_bytes = 0;
-        return take_body(context, request, upload, count);
+        return take_body(context, connection, request, upload, count);
     }
     if (request->route == NULL)
         return refuse(context, connection, path, request->status);
@@ -197,13 +240,21 @@ enum MHD_Result exchange_access(void *closure, struct MHD_Connection *connection
 void exchange_completed(void *closure, struct MHD_Connection *connection, void **request_slot,
                         enum MHD_RequestTerminationCode code)
 {
-    (void)connection, (void)code;
+    (void)code;
     struct exchange_context *context = closure;
     struct request *request = *request_slot;
     if (request == NULL)
         return;
+    bool large = request->received > SMALL_BODY_BYTES;
     buf_fini(&request->body);
+    if (request->reserved > 0) {
+        atomic_fetch_sub(&context->large_bytes, request->reserved);
+        MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
+                                  context->idle_timeout_s);
+    }
     free(request);
     *request_slot = NULL;
     atomic_fetch_sub(&context->active, 1);
+    if (large)
+        malloc_trim(0); /* what one rare request took is not kept for ever */
 }

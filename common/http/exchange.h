@@ -13,8 +13,10 @@ struct exchange_context {
     const struct http_route *routes;
     size_t route_count;
     size_t body_bytes_max;
-    atomic_uint active;   /* requests between their headers and the end of their answer */
-    atomic_bool draining; /* answers end their connection */
+    unsigned idle_timeout_s;
+    atomic_uint active;        /* requests between their headers and the end of their answer */
+    atomic_bool draining;      /* answers end their connection */
+    atomic_size_t large_bytes; /* of bodies that are not small */
 };
 
 /* MHD_AccessHandlerCallback and MHD_RequestCompletedCallback; the closure is an exchange_context.

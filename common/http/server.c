@@ -1,6 +1,7 @@
 #include "common/http/server.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <microhttpd.h>
 #include <poll.h>
 #include <pthread.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,6 +29,8 @@ enum {
     RETIRE_MAX_MS = 60 * 1000,
     ACCEPT_PAUSE_MS = 100,
     STOP_LOOK_MS = 2,
+    CROWD = 32,             /* connections whose memory is worth giving back */
+    DESCRIPTORS_OTHER = 64, /* that are no connections */
 };
 
 static const char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-SHA1";
@@ -54,6 +58,7 @@ struct http_server {
     struct mutex mutex;
     struct generation *current; /* guarded by mutex */
     struct generation *retired; /* the reloading thread's */
+    unsigned crowd; /* the reloading thread's: most connections since memory was given back */
 };
 
 /* ------------------------------------------------------------------ daemons */
@@ -111,25 +116,35 @@ static struct MHD_Daemon *start_daemon(const struct http_server *server,
                             tls_priorities, MHD_OPTION_END);
 }
 
+/* GnuTLS has refused the certificate, or there is no room for another daemon. */
+static int explain_no_daemon(const struct http_server *server, const struct tls_files *files,
+                             struct error *err)
+{
+    if (server->tls_dir != NULL && tls_files_check(server->tls_dir, files, err) < 0)
+        return -1;
+    return error_set(err, ERR_UNAVAILABLE,
+                     "cannot start the HTTP server on %s: too few threads, descriptors or memory, "
+                     "or a certificate that GnuTLS cannot read",
+                     server->options.listen);
+}
+
 static int generation_start(struct http_server *server, struct generation **out, struct error *err)
 {
     AUTO(tls_files) struct tls_files files = { .key_pem = NULL };
     if (server->tls_dir != NULL) {
         server->stamp = tls_files_stamp(server->tls_dir);
-        if (tls_files_read(server->tls_dir, false, &files, err) < 0)
+        if (tls_files_load(server->tls_dir, false, &files, err) < 0)
             return -1;
     }
     struct generation *generation = mem_new(struct generation);
     generation->exchanges.routes = server->options.routes;
     generation->exchanges.route_count = server->options.route_count;
     generation->exchanges.body_bytes_max = server->options.body_bytes_max;
+    generation->exchanges.idle_timeout_s = server->options.idle_timeout_s;
     generation->daemon = start_daemon(server, generation, server->tls_dir != NULL ? &files : NULL);
     if (generation->daemon == NULL) {
         free(generation);
-        return error_set(err, ERR_UNAVAILABLE,
-                         "cannot start the HTTP server on %s: too few threads, descriptors or "
-                         "memory, or a certificate that GnuTLS cannot read",
-                         server->options.listen);
+        return explain_no_daemon(server, &files, err);
     }
     *out = generation;
     return 0;
@@ -178,6 +193,16 @@ static void *accept_all(void *context)
 
 /* ------------------------------------------------------------------ life cycle */
 
+/* Nothing here waits in select(2), so the hard limit is as good as any. */
+static void allow_descriptors(rlim_t wanted)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* fewer connections at a time, then */
+}
+
 static void server_free(struct http_server *server)
 {
     if (server->fd >= 0)
@@ -212,6 +237,7 @@ int http_server_start(const struct http_server_options *options, struct http_ser
     server->fd = -1;
     stop_init(&server->stop);
     mutex_init(&server->mutex);
+    allow_descriptors((rlim_t)options->connections_max + DESCRIPTORS_OTHER);
     if (start(server, err) < 0) {
         server_free(server);
         return -1;
@@ -248,9 +274,24 @@ static void stop_retired(struct http_server *server)
     }
 }
 
+/* What thousands of TLS sessions took lies scattered in the heap when they have ended. */
+static void give_memory_back(struct http_server *server)
+{
+    unsigned connections = atomic_load(&server->current->connections);
+    for (const struct generation *old = server->retired; old != NULL; old = old->next)
+        connections += atomic_load(&old->connections);
+    if (connections > server->crowd)
+        server->crowd = connections;
+    if (server->crowd < CROWD || connections > server->crowd / 2)
+        return;
+    malloc_trim(0);
+    server->crowd = connections;
+}
+
 int http_server_reload(struct http_server *server, struct error *err)
 {
     stop_retired(server);
+    give_memory_back(server);
     if (server->tls_dir == NULL || tls_files_stamp(server->tls_dir) == server->stamp)
         return 0;
     struct generation *next = NULL;

@@ -1,6 +1,6 @@
-/* HTTP and HTTPS server on libmicrohttpd: a thread pool, bounded bodies, keep-alive, and
- * certificates that are replaced without dropping a request. Handlers run on the pool's threads,
- * must be thread-safe and may block shortly. */
+/* HTTP and HTTPS server on libmicrohttpd: a thread pool, keep-alive, bodies that are bounded each,
+ * together and in the time they take to arrive, and certificates that are replaced without dropping
+ * a request. Handlers run on the pool's threads, must be thread-safe and may block shortly. */
 #pragma once
 
 #include <stdbool.h>
@@ -53,8 +53,8 @@ uint16_t http_server_port(const struct http_server *server);
 
 /* Looks at the certificate files and, when they changed and fit together, takes them for new
  * connections; those that exist end after their current request. 1: reloaded, 0: unchanged, -1: the
- * new files do not fit and the old certificate stays. Call it about once a second, from one thread.
- */
+ * new files do not fit and the old certificate stays. Also gives back the memory of a crowd that
+ * has left. Call it about once a second, from one thread. */
 MUST_CHECK int http_server_reload(struct http_server *server, struct error *err);
 
 /* Refuses new connections, lets running requests finish for at most `grace_ms`, frees. */

@@ -1,27 +1,32 @@
 #include "common/k8s/membership.h"
 
 #include <assert.h>
+#include <ctype.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/digest.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/base/mutex.h"
+#include "common/base/rng.h"
 #include "common/json/build.h"
 #include "common/json/json.h"
 
 #define LABEL_GROUP "ckaito.sh/group"
 
 enum {
-    LEASE_MS = 15 * 1000,
-    RENEW_MS = 5 * 1000,
-    RETRY_MS = 2 * 1000,        /* after a failed round */
+    LEASE_MS = 3 * 1000,
+    RENEW_MS = 750,             /* four attempts a Lease; also how late a departure is seen */
     FORGET_MS = 10 * 60 * 1000, /* the Lease of one dead for so long is deleted */
-    LEAVE_MS = 2 * 1000,        /* for deleting our own at the end */
+    LEAVE_MS = 500,             /* for deleting our own at the end */
     MEMBERS_MAX = 1000,
+    HOST_BYTES_MAX = 63,
 };
 
 /* One Lease of the group as we have seen it. */
@@ -188,6 +193,8 @@ static bool publish(struct membership *m)
 
 bool membership_owns(struct membership *membership, const char *key)
 {
+    if (membership == NULL)
+        return true;
     int64_t now_ms = clock_monotonic(membership->clock);
 
     mutex_lock(&membership->lock);
@@ -286,6 +293,18 @@ static void leave(struct membership *m)
         log_debug("membership", "cannot delete our lease", KVERR(&err));
 }
 
+/* Until the next round: not longer than until somebody's Lease ends if it does not change. */
+static int64_t pause_ms(const struct membership *m)
+{
+    int64_t now_ms = clock_monotonic(m->clock), pause = RENEW_MS;
+    for (size_t i = 0; i < m->member_count; i++) {
+        int64_t left_ms = m->members[i].changed_ms + LEASE_MS - now_ms;
+        if (left_ms > 0 && left_ms < pause)
+            pause = left_ms;
+    }
+    return pause;
+}
+
 static void *membership_thread(void *context)
 {
     struct membership *m = context;
@@ -299,7 +318,7 @@ static void *membership_thread(void *context)
         if (!failed && failing)
             log_info("membership", "renewed our lease again", KV("lease", m->name));
         failing = failed;
-        stop_wait(m->stop, failed ? RETRY_MS : RENEW_MS);
+        stop_wait(m->stop, pause_ms(m));
     }
     leave(m);
     mutex_lock(&m->lock);
@@ -307,6 +326,19 @@ static void *membership_thread(void *context)
     cond_broadcast(&m->finished_changed);
     mutex_unlock(&m->lock);
     return NULL;
+}
+
+char *membership_identity(void)
+{
+    char host[HOST_BYTES_MAX + 1] = "";
+    struct rng rng;
+    rng_seed_kernel(&rng);
+    /* A host's name that was cut is still a name. */
+    if (gethostname(host, sizeof(host) - 1) < 0 || !isalnum((unsigned char)host[0]))
+        snprintf(host, sizeof(host), "host");
+    for (char *p = host; *p != '\0'; p++)
+        *p = isalnum((unsigned char)*p) ? (char)tolower((unsigned char)*p) : '-';
+    return mem_printf("%s-%08" PRIx32, host, (uint32_t)rng_next(&rng));
 }
 
 struct membership *membership_new(struct k8s_client *client, const char *namespace_,

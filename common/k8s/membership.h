@@ -1,8 +1,9 @@
 /* Replicas that share work: each holds a Lease of its own, and a key belongs to the live replica
  * that wins the rendezvous hash (highest random weight). A moment of double ownership must be
  * harmless to the caller. With one replica this is not used at all, and then nothing is written
- * while nothing changes. Lease: 15 s, renewed every 5 s; a member is dead when its renewTime is
- * older than 15 s by our clock since we last saw it change (no trust in others' clocks). */
+ * while nothing changes. Lease: 3 s, renewed every 0.75 s; a member is dead when its Lease has not
+ * changed for 3 s by our clock (no trust in others' clocks). So the others have the keys of one
+ * that was killed after 3.75 s at most, of one that left after 0.75 s. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,12 +25,16 @@ struct membership *membership_new(struct k8s_client *client, const char *namespa
                                   const struct clock *clock, membership_changed *changed,
                                   void *context);
 void membership_start(struct membership *membership);
-/* False until our own Lease is held. */
+/* False until our own Lease is held. True for NULL: who has no membership is alone. */
 bool membership_owns(struct membership *membership, const char *key);
-/* After stop_raise: deletes our Lease (2 s at most), joins, frees. NULL is fine. */
+/* After stop_raise: deletes our Lease (0.5 s at most), joins, frees. NULL is fine. */
 void membership_free(struct membership *membership);
 
-/* Renews our Lease and looks at the others', as the thread does every 5 s. For tests. */
+/* A name for this start of this process: "<host>-<random>", good as a part of a Lease's name. The
+ * caller frees. */
+char *membership_identity(void);
+
+/* Renews our Lease and looks at the others', as the thread does again and again. For tests. */
 MUST_CHECK int membership_round(struct membership *membership, struct error *err);
 
 /* The pure part: index of the winner for `key`; -1 for no members. */

@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
+#include "common/base/mutex.h"
 #include "common/base/rng.h"
 #include "common/json/build.h"
 #include "common/json/json.h"
@@ -192,10 +194,21 @@ void msg_server_probe(struct msg_server *server, struct buf *reasons)
 
 /* ------------------------------------------------------------------ client */
 
+/* One call: a context, and one aio for sending, then receiving. */
+struct call {
+    struct call *prev, *next; /* in the client's list */
+    nng_ctx ctx;
+    nng_aio *aio;
+    int64_t deadline_ms;
+};
+
 struct msg_client {
     struct endpoint endpoint;
     uint64_t id_prefix;
     _Atomic uint64_t calls;
+    struct mutex mutex;
+    struct call *running; /* guarded by mutex */
+    bool aborted;         /* guarded by mutex */
 };
 
 static int req_open(nng_socket *socket)
@@ -222,6 +235,7 @@ int msg_client_open(const struct socket_options *options, struct msg_client **ou
         free(client);
         return -1;
     }
+    mutex_init(&client->mutex);
     *out = client;
     return 0;
 }
@@ -230,21 +244,33 @@ void msg_client_close(struct msg_client *client)
 {
     if (client == NULL)
         return;
+    assert(client->running == NULL);
     endpoint_close(&client->endpoint);
+    mutex_fini(&client->mutex);
     free(client);
+}
+
+bool msg_client_connected(struct msg_client *client)
+{
+    return atomic_load(&client->endpoint.peers) > 0;
+}
+
+/* A stopped aio ends what it is at and begins nothing more; no callback of ours runs in it, so that
+ * the lock, which keeps the call from being closed, is held for a moment only. */
+void msg_client_abort(struct msg_client *client)
+{
+    struct call *call;
+    mutex_lock(&client->mutex);
+    client->aborted = true;
+    DL_FOREACH(client->running, call)
+        nng_aio_stop(call->aio);
+    mutex_unlock(&client->mutex);
 }
 
 void msg_client_probe(struct msg_client *client, struct buf *reasons)
 {
     endpoint_probe(&client->endpoint, reasons);
 }
-
-/* One call: a context, and one aio for sending, then receiving. */
-struct call {
-    nng_ctx ctx;
-    nng_aio *aio;
-    int64_t deadline_ms;
-};
 
 static int call_open(struct call *call, struct msg_client *client, int64_t timeout_ms)
 {
@@ -254,11 +280,19 @@ static int call_open(struct call *call, struct msg_client *client, int64_t timeo
     if (nng_aio_alloc(&call->aio, NULL, NULL) != 0)
         mem_exhausted();
     call->deadline_ms = clock_monotonic(clock_system()) + timeout_ms;
+    mutex_lock(&client->mutex);
+    DL_APPEND(client->running, call);
+    if (client->aborted)
+        nng_aio_stop(call->aio);
+    mutex_unlock(&client->mutex);
     return 0;
 }
 
-static void call_close(struct call *call)
+static void call_close(struct call *call, struct msg_client *client)
 {
+    mutex_lock(&client->mutex);
+    DL_DELETE(client->running, call);
+    mutex_unlock(&client->mutex);
     nng_aio_free(call->aio);
     nng_ctx_close(call->ctx); /* fails only where the client closed the socket meanwhile */
 }
@@ -296,7 +330,7 @@ static int exchange(struct msg_client *client, nng_msg *request, int64_t timeout
         return result;
     }
     result = call_exchange(&call, request, out);
-    call_close(&call);
+    call_close(&call, client);
     return result;
 }
 

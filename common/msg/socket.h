@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/buf.h"
@@ -45,6 +46,10 @@ MUST_CHECK int msg_client_open(const struct socket_options *options, struct msg_
 MUST_CHECK int msg_client_call(struct msg_client *client, const char *type, const cJSON *body,
                                const char *traceparent, int64_t timeout_ms, struct envelope *answer,
                                struct error *err);
+/* A peer is there now; without one a call waits for it until its deadline. */
+bool msg_client_connected(struct msg_client *client);
+/* For the end: calls that run end at once, as do those that come later (CANCELLED). */
+void msg_client_abort(struct msg_client *client);
 void msg_client_close(struct msg_client *client); /* no call may be running */
 
 /* ------------------------------------------------------------------ one way */

@@ -91,7 +91,8 @@ class Asker:
                 now = self.cluster.get("workspace", namespace, name)["metadata"]
                 body = copy.deepcopy(new)
                 body["metadata"] |= {"resourceVersion": now["resourceVersion"], "finalizers": now.get("finalizers", [])}
-                kept = {key: value for key, value in now.get("annotations", {}).items() if key.startswith(OPERATORS_KEYS)}
+                kept = {key: value for key, value in now.get("annotations", {}).items()
+                        if key.startswith(OPERATORS_KEYS)}
                 body["metadata"]["annotations"] = kept | body["metadata"].get("annotations", {})
                 try:
                     return self.send("PUT", self.path(body, name), body)
@@ -154,16 +155,20 @@ def adapters(*sources):
 
 
 SCHEMA_REFUSES = (
-    (SERVE, {"metadata": {"name": "a.b"}}, "the name consists of"), (SERVE, {"metadata": {"name": "a" * 53}}, "52 characters"),
+    (SERVE, {"metadata": {"name": "a.b"}}, "the name consists of"),
+    (SERVE, {"metadata": {"name": "a" * 53}}, "52 characters"),
     (SERVE, {"tuning": TUNE["tuning"]}, "inference"), (SERVE, {"resource": {"count": 0}}, "resource.count"),
-    (SERVE, {"resource": {"labelSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}}, "matchExpressions"),
+    (SERVE, {"resource": {"labelSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}},
+     "matchExpressions"),
     (SERVE, {"inference": {"config": "My_Config"}}, "inference.config"),
     (SERVE, {"inference": {"preset": {"presetOptions": {"modelAccessSecret": "A"}}}}, "modelAccessSecret"),
-    (SERVE, adapters({"image": "r.io/a:1"}), "a source with a name"), (SERVE, adapters({"name": "A_b", "image": "x"}), "lower-case"),
+    (SERVE, adapters({"image": "r.io/a:1"}), "a source with a name"),
+    (SERVE, adapters({"name": "A_b", "image": "x"}), "lower-case"),
     (SERVE, adapters(IMAGE, IMAGE), "used once"), (SERVE, adapters({"name": "a"}), "exactly one place"),
     (SERVE, adapters({**IMAGE, "urls": ["https://a.b/c"]}), "not downloaded"),
     (TUNE, {"resource": {"count": 2}}, "one node"), (TUNE, {"tuning": {"method": "full"}}, "tuning.method"),
-    (TUNE, {"tuning": {"config": "A"}}, "tuning.config"), (TUNE, {"tuning": {"input": {"urls": ["https://a.b/c"]}}}, "one place"),
+    (TUNE, {"tuning": {"config": "A"}}, "tuning.config"),
+    (TUNE, {"tuning": {"input": {"urls": ["https://a.b/c"]}}}, "one place"),
     (TUNE, {"tuning": {"output": {"imagePushSecret": ""}}}, "imagePushSecret"),
     (TUNE, {"tuning": {"output": {"imagePushSecret": "A"}}}, "imagePushSecret"),
 )
@@ -173,7 +178,8 @@ def schema_alone(cluster, asker):
     """In a namespace that the webhooks leave alone, the CRD still refuses what needs nothing but the object."""
     cluster.create("namespace", None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {
         "name": "unjudged", "labels": {"ckaito.sh/ignore": "true"}}})
-    for good in (SERVE, TUNE, merged(SERVE, adapters(IMAGE)), merged(SERVE, {"resource": {"instanceType": "Standard_Nothing"}})):
+    elsewhere = {"resource": {"instanceType": "Standard_Nothing"}}
+    for good in (SERVE, TUNE, merged(SERVE, adapters(IMAGE)), merged(SERVE, elsewhere)):
         allowed, message, _ = asker.send("POST", asker.path(good), good)
         assert allowed, message
     for base, patch, word in SCHEMA_REFUSES:

@@ -1,12 +1,12 @@
-/* Prints one generated document (docs/flags.md, metrics.md or rules.md) from the tables in the
- * code.
- */
+/* Prints one generated document (docs/causes.md, flags.md, metrics.md or rules.md) from the tables
+ * in the code. */
 #include "test/lint/documents.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "common/base/metrics.h"
+#include "common/causes/causes.h"
 #include "provisioner/provisioner.h"
 #include "reconciler/reconciler.h"
 #include "webhook/webhook.h"
@@ -38,10 +38,12 @@ int main(int argc, char **argv)
         print_flags(&out);
     } else if (argc == 2 && strcmp(argv[1], "metrics") == 0) {
         metrics_document(&out);
+    } else if (argc == 2 && strcmp(argv[1], "causes") == 0) {
+        causes_document(&out);
     } else if (argc == 2 && strcmp(argv[1], "rules") == 0) {
         print_rules_document(&out);
     } else {
-        fprintf(stderr, "usage: documents flags|metrics|rules\n");
+        fprintf(stderr, "usage: documents causes|flags|metrics|rules\n");
         return 2;
     }
     fputs(buf_text(&out), stdout);

@@ -6,9 +6,11 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -205,6 +207,55 @@ static void test_server_cuts_off_endless_bodies(void **state)
     };
     assert_true(web_send(web, &request, &answer) < 0);
     assert_int_equal(web_get(web, "/echo", &answer), 200);
+    http_server_stop(server, LONG_MS);
+}
+
+/* Announces a body and sends none of it. */
+static int announce(uint16_t port, size_t bytes)
+{
+    const struct sockaddr_in address = { .sin_family = AF_INET,
+                                         .sin_port = htons(port),
+                                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    dprintf(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", bytes);
+    return fd;
+}
+
+static bool says_unavailable(int fd)
+{
+    char answer[32];
+    const struct timeval patience = { .tv_usec = 200 * 1000 };
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    ssize_t count = recv(fd, answer, sizeof(answer), 0);
+    return count > 12 && memcmp(answer, "HTTP/1.1 503", 12) == 0;
+}
+
+static void test_server_bounds_large_bodies_together(void **state)
+{
+    (void)state;
+    struct http_server *server = NULL;
+    struct error err = ERROR_INIT;
+    struct http_server_options options = server_options("127.0.0.1:0", NULL);
+    options.body_bytes_max = 16 * 1024 * 1024;
+    check(http_server_start(&options, &server, &err), &err);
+    uint16_t port = http_server_port(server);
+    int fds[5];
+    for (size_t i = 0; i < 4; i++) {
+        fds[i] = announce(port, options.body_bytes_max);
+        assert_false(says_unavailable(fds[i]));
+    }
+    fds[4] = announce(port, options.body_bytes_max);
+    assert_true(says_unavailable(fds[4]));
+
+    AUTO(web) struct web *web = web_new(port, NULL);
+    AUTO(buf) struct buf answer = BUF_INIT(ANSWER_MAX);
+    const struct web_request small = {
+        .method = "POST", .path = "/echo", .body = "{}", .body_bytes = 2
+    };
+    assert_int_equal(web_send(web, &small, &answer), 200);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
     http_server_stop(server, LONG_MS);
 }
 
@@ -485,6 +536,7 @@ int main(void)
         cmocka_unit_test(test_server_routes),
         cmocka_unit_test(test_server_bounds_bodies),
         cmocka_unit_test(test_server_cuts_off_endless_bodies),
+        cmocka_unit_test(test_server_bounds_large_bodies_together),
         cmocka_unit_test(test_server_refuses_addresses),
         cmocka_unit_test(test_server_says_that_the_port_is_busy),
         cmocka_unit_test(test_server_stop_lets_requests_finish),

@@ -141,6 +141,21 @@ static void test_membership_owns_nothing_before_its_lease(void **state)
     assert_int_equal(owned(f->a), 0);
 }
 
+static void test_membership_of_one_without_leases_owns_everything(void **state)
+{
+    (void)state;
+    assert_true(membership_owns(NULL, "default/ws"));
+}
+
+static void test_membership_identity_differs_and_is_a_name(void **state)
+{
+    (void)state;
+    AUTO_FREE char *one = membership_identity();
+    AUTO_FREE char *other = membership_identity();
+    assert_string_not_equal(one, other);
+    assert_int_equal(strspn(one, "abcdefghijklmnopqrstuvwxyz0123456789-"), strlen(one));
+}
+
 static void test_membership_alone_owns_everything(void **state)
 {
     struct fixture *f = *state;
@@ -158,7 +173,7 @@ static void test_membership_lease_on_the_server(void **state)
         f->server, &GVR_LEASE, (struct object_key){ .namespace_ = "system", .name = "group-a" });
     assert_string_equal(json_string_at(lease, "metadata.labels[\"ckaito.sh/group\"]"), "group");
     assert_string_equal(json_string_at(lease, "spec.holderIdentity"), "a");
-    assert_int_equal(json_integer_at(lease, "spec.leaseDurationSeconds", 0), 15);
+    assert_int_equal(json_integer_at(lease, "spec.leaseDurationSeconds", 0), 3);
     assert_string_equal(json_string_at(lease, "spec.renewTime"), "1970-01-01T00:16:40.000000Z");
 }
 
@@ -180,12 +195,12 @@ static void test_membership_two_share_without_overlap(void **state)
     assert_int_equal(f->b_changes, 1);
 }
 
-static void test_membership_dead_after_15_seconds_without_change(void **state)
+static void test_membership_dead_after_3_seconds_without_change(void **state)
 {
     struct fixture *f = *state;
     round_of(f->b);
     round_of(f->a);
-    f->clock.now_ms += 14999;
+    f->clock.now_ms += 2999;
     round_of(f->a);
     assert_in_range(owned(f->a), 1, KEYS - 1);
     f->clock.now_ms += 1;
@@ -200,7 +215,7 @@ static void test_membership_clocks_of_others_are_not_trusted(void **state)
     round_of(f->b);
     round_of(f->a);
     for (int i = 0; i < 4; i++) { /* b's clock stands near 1971, but it moves */
-        f->clock.now_ms += 5000;
+        f->clock.now_ms += 1000;
         AUTO_FREE char *time = mem_printf("1971-01-01T00:00:0%d.000000Z", i);
         fake_apiserver_merge(f->server, &GVR_LEASE,
                              (struct object_key){ .namespace_ = "system", .name = "group-b" },
@@ -216,7 +231,7 @@ static void test_membership_lapsed_lease_owns_nothing(void **state)
     struct error err = ERROR_INIT;
     round_of(f->a);
     fake_apiserver_set_down(f->server, true);
-    f->clock.now_ms += 14999;
+    f->clock.now_ms += 2999;
     assert_int_equal(membership_round(f->a, &err), -1);
     assert_int_equal(owned(f->a), KEYS);
     f->clock.now_ms += 1;
@@ -282,10 +297,12 @@ int main(void)
         cmocka_unit_test(test_membership_rendezvous_moves_only_the_keys_of_who_leaves),
         cmocka_unit_test(test_membership_rendezvous_is_even),
         TEST(test_membership_owns_nothing_before_its_lease),
+        cmocka_unit_test(test_membership_of_one_without_leases_owns_everything),
+        cmocka_unit_test(test_membership_identity_differs_and_is_a_name),
         TEST(test_membership_alone_owns_everything),
         TEST(test_membership_lease_on_the_server),
         TEST(test_membership_two_share_without_overlap),
-        TEST(test_membership_dead_after_15_seconds_without_change),
+        TEST(test_membership_dead_after_3_seconds_without_change),
         TEST(test_membership_clocks_of_others_are_not_trusted),
         TEST(test_membership_lapsed_lease_owns_nothing),
         TEST(test_membership_other_groups_do_not_count),

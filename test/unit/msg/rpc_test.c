@@ -23,7 +23,7 @@
 #include "common/msg/socket.h"
 #include "test/lib/tls_dir.h"
 
-enum { LONG_MS = 10000, SHORT_MS = 50, TRIES = 100 };
+enum { LONG_MS = 10000, SHORT_MS = 50, TRIES = 100, HOUR_MS = 3600 * 1000 };
 
 #define INPROC "inproc://rpc-test"
 
@@ -261,6 +261,41 @@ static void test_rpc_stop_lets_the_handler_finish(void **state)
     msg_client_close(client);
 }
 
+static void *call_in_vain(void *context)
+{
+    AUTO(envelope) struct envelope answer = { .tree = NULL };
+    struct error err = ERROR_INIT;
+    int result = msg_client_call(context, "Wait", NULL, NULL, HOUR_MS, &answer, &err);
+    return result < 0 && err.code == ERR_CANCELLED ? context : NULL;
+}
+
+/* Of an hour each: only the abort can end them. */
+static void test_rpc_abort_ends_calls(void **state)
+{
+    struct service *service = *state;
+    struct msg_server *server = serve(service, INPROC, NULL);
+    struct msg_client *client = dial(INPROC, NULL);
+    struct msg_client *lonely = dial("inproc://rpc-test-nobody", NULL);
+    pthread_t callers[2];
+    assert_int_equal(pthread_create(&callers[0], NULL, call_in_vain, client), 0);
+    assert_int_equal(pthread_create(&callers[1], NULL, call_in_vain, lonely), 0);
+    assert_true(stop_wait(&service->entered, LONG_MS));
+    assert_true(msg_client_connected(client));
+    assert_false(msg_client_connected(lonely));
+    msg_client_abort(client);
+    msg_client_abort(lonely);
+    void *result = NULL;
+    pthread_join(callers[0], &result);
+    assert_ptr_equal(result, client);
+    pthread_join(callers[1], &result);
+    assert_ptr_equal(result, lonely);
+    assert_ptr_equal(call_in_vain(client), client); /* nor does a later one begin */
+    msg_client_close(lonely);
+    msg_client_close(client);
+    stop_raise(&service->go);
+    msg_server_stop(server);
+}
+
 /* A call may still go out on the connection that is just being lost. */
 static void ping_until_answered(struct msg_client *client)
 {
@@ -473,6 +508,7 @@ int main(void)
         SERVICE_TEST(test_rpc_calls_run_side_by_side),
         SERVICE_TEST(test_rpc_stop_lets_the_handler_finish),
         SERVICE_TEST(test_rpc_client_outlives_the_server),
+        SERVICE_TEST(test_rpc_abort_ends_calls),
         SERVICE_TEST(test_rpc_malformed_request_is_answered),
         SERVICE_TEST(test_rpc_counts_with_bounded_types),
         SERVICE_TEST(test_rpc_tls_needs_both_certificates),

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -20,13 +21,14 @@
 #define CONFIG_URL    "inproc://reconciler-client-test-config"
 #define REJECTION_URL "inproc://reconciler-client-test-rejection"
 
-enum { WAIT_MS = 10 * 1000 };
+enum { WAIT_MS = 10 * 1000, TOO_LATE_MS = 4 * CONFIG_CHECK_TIMEOUT_MS };
 
 /* A reconciler of which the answer is known, and what it was asked and told. */
 struct peer {
     struct mutex mutex;
     struct cond changed;
     const char *answer; /* the findings; NULL: an error */
+    bool late;          /* answers when nobody waits any more */
     char config_map[64];
     char kind[32];
     int questions;
@@ -44,7 +46,10 @@ static cJSON *answer_question(void *context, const struct envelope *request,
              json_string_at(request->body, "configMap"));
     snprintf(peer->kind, sizeof(peer->kind), "%s", json_string_at(request->body, "kind"));
     const char *answer = peer->answer;
+    bool late = peer->late;
     mutex_unlock(&peer->mutex);
+    if (late)
+        usleep(TOO_LATE_MS * 1000);
     if (answer == NULL) {
         error_set(err, ERR_INTERNAL, "no informer yet");
         return NULL;
@@ -173,6 +178,32 @@ static void test_reconciler_client_error_is_a_warning(void **state)
     }
 }
 
+/* Its answer is a refusal; it comes too late to be one, and the next request does not wait. */
+static void test_reconciler_client_late_answer_is_a_warning(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    setup(&fixture,
+          "{\"findings\":[{\"path\":\"inference.config\",\"severity\":\"error\","
+          "\"detail\":\"negative\"}]}",
+          true);
+    mutex_lock(&fixture.peer.mutex);
+    fixture.peer.late = true;
+    mutex_unlock(&fixture.peer.mutex);
+    ask(&fixture);
+    assert_int_equal(fixture.validation.errors.count, 0);
+    assert_int_equal(fixture.validation.warnings.count, 1);
+    assert_string_equal(fixture.validation.warnings.items[0].rule, "config/unchecked");
+    reset_validation(&fixture);
+    ask(&fixture);
+    assert_int_equal(fixture.validation.warnings.count, 1);
+    mutex_lock(&fixture.peer.mutex);
+    int questions = fixture.peer.questions;
+    mutex_unlock(&fixture.peer.mutex);
+    assert_int_equal(questions, 1);
+    teardown(&fixture);
+}
+
 static void test_reconciler_client_silence_is_not_waited_for_twice(void **state)
 {
     (void)state;
@@ -234,7 +265,7 @@ static void test_reconciler_client_reports_rejections(void **state)
     assert_true(heard);
     assert_string_equal(fixture.peer.rules, "tuning/url,tuning/url");
     assert_string_equal(fixture.peer.user, "alice");
-    const char *const labels[] = { "tuning/url", NULL };
+    const char *const labels[] = { "tuning/url", "default", NULL };
     assert_int_equal((int)metric_value(METRIC_REJECTIONS_TOTAL, labels), told);
     teardown(&fixture);
 }
@@ -270,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_reconciler_client_findings),
         cmocka_unit_test(test_reconciler_client_no_findings),
         cmocka_unit_test(test_reconciler_client_error_is_a_warning),
+        cmocka_unit_test(test_reconciler_client_late_answer_is_a_warning),
         cmocka_unit_test(test_reconciler_client_silence_is_not_waited_for_twice),
         cmocka_unit_test(test_reconciler_client_reports_rejections),
         cmocka_unit_test(test_reconciler_client_without_urls),

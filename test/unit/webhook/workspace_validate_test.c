@@ -129,7 +129,11 @@ struct rule_case {
 #define X53           X10 X10 X10 X10 X10 "xxx"
 #define ADAPTERS(...) "{'inference':{'adapters':[" __VA_ARGS__ "]}}"
 #define A(name)       "{'source':{'name':'" name "','image':'r.io/a:1'}}"
-#define TEMPLATE      "'preset':null,'template':{'spec':{'containers':[{'name':'c','image':'nginx'}]}}"
+#define X11                                                                                        \
+    A("0")                                                                                         \
+    "," A("1") "," A("2") "," A("3") "," A("4") "," A("5") "," A("6") "," A("7") "," A("8") "," A( \
+        "9") "," A("10")
+#define TEMPLATE "'preset':null,'template':{'spec':{'containers':[{'name':'c','image':'nginx'}]}}"
 
 static const struct rule_case cases[] = {
     { "metadata/name-label", "metadata.name", SERVE, NULL, "{'metadata':{'name':'a.b'}}" },
@@ -144,6 +148,14 @@ static const struct rule_case cases[] = {
       "{'metadata':{'annotations':{'kaito.sh/use-local-weights':'yes'}}}" },
     { "metadata/node-class", "metadata.annotations[kaito.sh/node-class-name]", SERVE, NULL,
       "{'metadata':{'annotations':{'kaito.sh/node-class-name':'My Class'}}}" },
+    { "metadata/inference-role", "metadata.labels[kaito.sh/inference-role]", SERVE, NULL,
+      "{'metadata':{'labels':{'kaito.sh/inference-role':'prefill'}}}" },
+    { "metadata/inference-role", "metadata.labels[kaito.sh/inference-role]", SERVE, "{}",
+      "{'metadata':{'labels':{'kaito.sh/inference-role':'decode'}}}" },
+    { "metadata/streaming", "metadata.annotations[kaito.sh/model-streaming]", SERVE, NULL,
+      "{'metadata':{'annotations':{'kaito.sh/model-streaming':'enabled'}}}" },
+    { "metadata/streaming", "metadata.annotations[inference.kaito.sh/static-model-mirror]", SERVE,
+      NULL, "{'metadata':{'annotations':{'inference.kaito.sh/static-model-mirror':'true'}}}" },
     { "metadata/load-balancer-ignored", "metadata.annotations[kaito.sh/enablelb]", SERVE, NULL,
       "{'metadata':{'annotations':{'kaito.sh/enablelb':'true'}}}" },
     { "metadata/benchmark-ignored", "metadata.annotations[kaito.sh/disable-benchmark]", SERVE, NULL,
@@ -209,9 +221,7 @@ static const struct rule_case cases[] = {
     { "inference/template-ignores", "inference.config", SERVE, NULL,
       "{'inference':{" TEMPLATE ",'config':'c'}}" },
     { "inference/config", "inference.config", SERVE, NULL, "{'inference':{'config':'My_Config'}}" },
-    { "inference/adapters-max", "inference.adapters", SERVE, NULL,
-      ADAPTERS(A("0") "," A("1") "," A("2") "," A("3") "," A("4") "," A("5") "," A("6") "," A(
-          "7") "," A("8") "," A("9") "," A("10")) },
+    { "inference/adapters-max", "inference.adapters", SERVE, NULL, ADAPTERS(X11) },
     { "inference/adapter-source", "inference.adapters[1].source", SERVE, NULL,
       ADAPTERS(A("a") ",{}") },
     { "inference/adapter-name-missing", "inference.adapters[0].source.name", SERVE, NULL,
@@ -371,7 +381,9 @@ static void test_workspace_validate_passes(void **state)
           "{'metadata':{'annotations':{'kaito.sh/node-image-family':' AzureLinux '}}}" },
         { SERVE, NULL, "{'inference':{'preset':{'presetOptions':{'modelAccessSecret':''}}}}" },
         { SERVE, NULL, "{'inference':{'adapters':[]}}" },
+        { SERVE, NULL, "{'metadata':{'annotations':{'kaito.sh/model-streaming':'disabled'}}}" },
         { SERVE, NULL, ADAPTERS(A("a") "," A("b")) },
+        { SERVE, NULL, "{'apiVersion':'kaito.sh/v1alpha1','inference':{'adapters':[" X11 "]}}" },
         { SERVE, NULL,
           "{'metadata':{'annotations':{'kaito.sh/runtime':'transformers'}},'inference':{'preset':"
           "{'name':'phi-4'},'adapters':[{'source':{'name':'a','image':'r.io/a:1'},"
@@ -445,6 +457,42 @@ static void test_workspace_validate_placeholders(void **state)
     done(&fixture);
 }
 
+/* The tuning example with each mistake that people make of it, alone and all at once. */
+static void test_workspace_validate_the_example_gone_wrong(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *patch, *path, *fix;
+    } mistakes[] = {
+        { "{'resource':{'instanceType':'Standard_NC6s_v9'}}", "resource.instanceType",
+          "Standard_NC" },
+        { "{'resource':{'instanceType':'Standard_D4s_v5'}}", "resource.instanceType",
+          "Standard_NC" },
+        { "{'tuning':{'method':'full'}}", "tuning.method", "qlora" },
+        { "{'tuning':{'input':{'image':'r.io/d:1'}}}", "tuning.input.urls", "exactly one" },
+        { "{'tuning':{'preset':{'name':'llama-3.3-70b-instruct'}},"
+          "'resource':{'instanceType':'Standard_NV36ads_A10_v5'}}",
+          "tuning.preset.name", "phi-3-mini-128k-instruct" },
+    };
+    AUTO(json) cJSON *all = json_new_object();
+    for (size_t i = 0; i <= ARRAY_LEN(mistakes); i++) {
+        bool one = i < ARRAY_LEN(mistakes);
+        AUTO(json) cJSON *patch = one ? parse(mistakes[i].patch) : json_copy(all);
+        cJSON *more = merge(all, patch);
+        json_free(all);
+        all = more;
+        AUTO_FREE char *text = json_print(patch);
+        struct fixture fixture;
+        run(&fixture, TUNE, NULL, text);
+        const char *answer = field_errors_text(&fixture.validation.errors);
+        for (size_t k = one ? i : 1; k < (one ? i + 1 : ARRAY_LEN(mistakes)); k++) {
+            if (strstr(answer, mistakes[k].path) == NULL || strstr(answer, mistakes[k].fix) == NULL)
+                fail_msg("%s: %s", text, answer);
+        }
+        done(&fixture);
+    }
+}
+
 /* ------------------------------------------------------------------ decoding */
 
 static void test_workspace_validate_wrong_types(void **state)
@@ -480,6 +528,79 @@ static void test_workspace_validate_old_problems_do_not_freeze(void **state)
         run(&fixture, SERVE, BROKEN, text);
         assert_clean(&fixture);
         done(&fixture);
+    }
+}
+
+/* The document of every case, broken in every way there is, can be written again as it is and with
+ * what controllers and tools add; and so can every document with the faults of two cases. */
+static void check_not_frozen(const cJSON *object, const char *what)
+{
+    static const char *const changes[] = {
+        "{}",
+        "{'metadata':{'finalizers':['workspace.finalizer.kaito.sh'],'resourceVersion':'7'}}",
+        "{'metadata':{'labels':{'team':'a'},'ownerReferences':[{'name':'x'}]}}",
+        "{'metadata':{'annotations':{'workspace.kaito.io/hash':'1','kubectl/last':'{}'}}}",
+        "{'status':{'state':'Ready','conditions':[{'type':'Ready'}]}}",
+    };
+    const struct plan_settings settings = { .catalogue = catalogue_builtin(),
+                                            .cloud = "azure",
+                                            .nodes_max = 8 };
+    for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+        AUTO(arena) struct arena arena = ARENA_INIT;
+        AUTO(json) cJSON *change = parse(changes[i]);
+        AUTO(json) cJSON *changed = merge(object, change);
+        struct validation validation;
+        workspace_validate(changed, object, &settings, &arena, &validation);
+        if (validation.errors.count + validation.errors.dropped > 0)
+            fail_msg("%s: %s is refused: %s", what, changes[i],
+                     field_errors_text(&validation.errors));
+    }
+}
+
+static void test_workspace_validate_nothing_freezes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        AUTO(json) cJSON *one = document(cases[i].base, cases[i].patch);
+        check_not_frozen(one, cases[i].patch);
+        for (size_t k = i % 7; k < ARRAY_LEN(cases); k += 7) {
+            AUTO(json) cJSON *patch = parse(cases[k].patch);
+            AUTO(json) cJSON *two = merge(one, patch);
+            check_not_frozen(two, cases[k].patch);
+        }
+    }
+}
+
+/* More problems than are kept. */
+static void test_workspace_validate_many_problems_do_not_freeze(void **state)
+{
+    (void)state;
+    AUTO(json) cJSON *object = document(TUNE, "{}");
+    cJSON *urls = json_new_array();
+    for (int i = 0; i < 2 * FIELD_ERRORS_MAX; i++)
+        json_append(urls, JSTR("ftp://example.com/d"));
+    AUTO(json) cJSON *change = JOBJ(JV("tuning", JOBJ(JV("input", JOBJ(JV("urls", urls))))));
+    AUTO(json) cJSON *broken = merge(object, change);
+    check_not_frozen(broken, "many URLs");
+}
+
+/* What an update is blamed for, it would be blamed for on creation too, or it is a change that is
+ * not allowed: judging updates finds nothing else. */
+static void test_workspace_validate_updates_are_blamed_for_no_more(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct fixture update, creation;
+        run(&update, cases[i].base, "{}", cases[i].patch);
+        run(&creation, cases[i].base, NULL, cases[i].patch);
+        for (size_t k = 0; k < update.validation.errors.count; k++) {
+            const struct field_error *error = &update.validation.errors.items[k];
+            if (strncmp(error->rule, "update/", 7) != 0 &&
+                find(&creation.validation.errors, error->rule, error->path) == NULL)
+                fail_msg("%s: %s at %s", cases[i].patch, error->rule, error->path);
+        }
+        done(&update);
+        done(&creation);
     }
 }
 
@@ -576,8 +697,12 @@ int main(void)
         cmocka_unit_test(test_workspace_validate_plans),
         cmocka_unit_test(test_workspace_validate_adds_the_plans_reasons),
         cmocka_unit_test(test_workspace_validate_placeholders),
+        cmocka_unit_test(test_workspace_validate_the_example_gone_wrong),
         cmocka_unit_test(test_workspace_validate_wrong_types),
         cmocka_unit_test(test_workspace_validate_old_problems_do_not_freeze),
+        cmocka_unit_test(test_workspace_validate_nothing_freezes),
+        cmocka_unit_test(test_workspace_validate_many_problems_do_not_freeze),
+        cmocka_unit_test(test_workspace_validate_updates_are_blamed_for_no_more),
         cmocka_unit_test(test_workspace_validate_new_problems_beside_old_ones),
         cmocka_unit_test(test_workspace_validate_a_bad_value_for_another),
         cmocka_unit_test(test_workspace_validate_plan_of_old_objects),
