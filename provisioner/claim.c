@@ -133,6 +133,34 @@ size_t claims_missing(const struct node_demand *demand, const struct object_list
     return found;
 }
 
+static bool is_live(const struct node_demand *demand, const struct object *claim)
+{
+    return claim_is_of(claim, demand->uid) && !claim->deleting;
+}
+
+/* RFC 3339 in one zone sorts as text. */
+static const char *made_at(const struct object *claim)
+{
+    const char *time = json_string_at(claim->json, "metadata.creationTimestamp");
+    return time != NULL ? time : "";
+}
+
+size_t claims_surplus(const struct node_demand *demand, const struct object_list *existing,
+                      const struct object **out)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < existing->count; i++) {
+        int64_t elders = 0;
+        for (size_t j = 0; j < existing->count; j++) {
+            int order = strcmp(made_at(existing->items[j]), made_at(existing->items[i]));
+            elders += is_live(demand, existing->items[j]) && (order < 0 || (order == 0 && j < i));
+        }
+        if (is_live(demand, existing->items[i]) && elders >= demand->count.value)
+            out[found++] = existing->items[i];
+    }
+    return found;
+}
+
 /* ------------------------------------------------------------------ reading */
 
 static const cJSON *find_condition(const cJSON *object, const char *type)

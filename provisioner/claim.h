@@ -41,6 +41,12 @@ bool claim_is_of(const struct object *claim, const char *workspace_uid);
 size_t claims_missing(const struct node_demand *demand, const struct object_list *existing,
                       int64_t *out);
 
+/* Live claims beyond the demand's count, of `existing` in the order of their ordinals, into `out`
+ * (borrowed; room for all): the youngest, or of equal age the one of the highest ordinal. Whoever
+ * looks, whatever it does not see yet: none of the `count` that are to stay is ever named. */
+size_t claims_surplus(const struct node_demand *demand, const struct object_list *existing,
+                      const struct object **out);
+
 /* Ordinals a demand can come to use: as many as there are claims at most. */
 static inline int64_t claim_ordinals(const struct node_demand *demand)
 {

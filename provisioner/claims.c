@@ -62,9 +62,10 @@ static int64_t gpus_of(struct claims *claims, const struct object *claim)
 {
     const char *type = json_string_at(
         claim->json, "spec.requirements[key=node.kubernetes.io/instance-type].values[0]");
+    AUTO(catalogue)
+    const struct catalogue *catalogue = catalogue_source_acquire(claims->options.catalogue);
     const struct machine *machine =
-        type != NULL ? catalogue_machine(claims->options.catalogue, claims->options.cloud, type)
-                     : NULL;
+        type != NULL ? catalogue_machine(catalogue, claims->options.cloud, type) : NULL;
     return machine != NULL ? machine->gpus.value : 0;
 }
 
@@ -216,6 +217,36 @@ static int create_missing(struct claims *claims, const struct node_demand *deman
     return 0;
 }
 
+/* 1: gone, 0: asked to go. */
+static int delete_claim(struct claims *claims, const struct object *claim, const char *why,
+                        struct error *err)
+{
+    const struct delete_options options = { .uid = claim->uid };
+    int result = k8s_delete(claims->options.client, &GVR_NODECLAIM, claim->key, &options, err);
+    if (result < 0)
+        return -1;
+    log_info("claims", "deleted node claim", KV("nodeclaim", claim->key.name), KV("why", why));
+    METRIC_INC(METRIC_NODECLAIMS_DELETED_TOTAL, why);
+    return result;
+}
+
+/* What another replica and we made too much between us. See the head of claims.h. */
+static int drop_surplus(struct claims *claims, const struct node_demand *demand,
+                        struct arena *arena, struct error *err)
+{
+    static const struct object_list none = { 0 };
+    AUTO(object_list) struct object_list live = { 0 };
+    if (read_live(claims, demand, &none, &live, err) < 0)
+        return -1;
+    const struct object **surplus = arena_array(arena, const struct object *, live.count + 1);
+    size_t count = claims_surplus(demand, &live, surplus);
+    for (size_t i = 0; i < count; i++) {
+        if (delete_claim(claims, surplus[i], "surplus", err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int fulfil_demand(struct claims *claims, const struct node_demand *demand,
                          struct arena *arena, cJSON **out, struct error *err)
 {
@@ -233,27 +264,19 @@ static int fulfil_demand(struct claims *claims, const struct node_demand *demand
     }
     AUTO(object_list) struct object_list live = { 0 };
     if (check_workspace(claims, key, demand->uid, err) < 0 ||
-        read_live(claims, demand, &known, &live, err) < 0 ||
-        create_missing(claims, demand, &live, arena, err) < 0)
+        read_live(claims, demand, &known, &live, err) < 0)
+        return -1;
+    size_t found = live.count;
+    if (create_missing(claims, demand, &live, arena, err) < 0)
+        return -1;
+    bool made = live.count > found;
+    if (made && claims->options.members != NULL && drop_surplus(claims, demand, arena, err) < 0)
         return -1;
     *out = state_of(claims, key, demand->uid, &live);
     return 0;
 }
 
 /* ------------------------------------------------------------------ NodeRelease */
-
-/* 1: gone, 0: asked to go. */
-static int delete_claim(struct claims *claims, const struct object *claim, const char *why,
-                        struct error *err)
-{
-    const struct delete_options options = { .uid = claim->uid };
-    int result = k8s_delete(claims->options.client, &GVR_NODECLAIM, claim->key, &options, err);
-    if (result < 0)
-        return -1;
-    log_info("claims", "deleted node claim", KV("nodeclaim", claim->key.name), KV("why", why));
-    METRIC_INC(METRIC_NODECLAIMS_DELETED_TOTAL, why);
-    return result;
-}
 
 static int release(struct claims *claims, const struct node_release *message, struct arena *arena,
                    cJSON **out, struct error *err)
@@ -428,7 +451,9 @@ static int sweep(void *context, const char *name, struct reconcile_result *resul
     AUTO(object)
     const struct object *claim =
         store_get(informer_store(claims->options.claims), (struct object_key){ "", name });
-    if (claim == NULL)
+    char workspace[OBJECT_KEY_BYTES];
+    if (claim == NULL || claim_workspace_index(claim, workspace) == NULL ||
+        !membership_owns(claims->options.members, workspace))
         return 0;
     result->requeue_after_ms = SWEEP_MS;
     if (!informer_synced(claims->options.workspaces)) {
@@ -495,6 +520,14 @@ const char *node_provider_index(const struct object *node, char out[OBJECT_KEY_B
     if (provider == NULL || strlen(provider) >= OBJECT_KEY_BYTES)
         return NULL;
     return memcpy(out, provider, strlen(provider) + 1);
+}
+
+void claims_enqueue_all(struct claims *claims)
+{
+    AUTO(object_list)
+    struct object_list list = store_list(informer_store(claims->options.claims));
+    for (size_t i = 0; i < list.count; i++)
+        workqueue_add(claims->sweep_queue, list.items[i]->key.name);
 }
 
 /* ------------------------------------------------------------------ life cycle */

@@ -11,10 +11,15 @@
 #include "common/k8s/controller.h"
 #include "provisioner/claim.h"
 
+#define LABEL_REGISTERED "karpenter.sh/registered"
+
+enum { SWEEP_MS = 2 * 60 * 1000, SYNC_WAIT_MS = 1000, CONFLICT_MS = 50 };
+
 struct fulfil {
     struct fulfil_options options;
-    struct workqueue *queue; /* claim names */
-    struct controller *workers;
+    struct workqueue *queue;       /* claim names */
+    struct workqueue *sweep_queue; /* one key, again and again */
+    struct controller *workers, *sweeper;
 };
 
 bool claim_is_managed(const struct object *claim)
@@ -98,8 +103,8 @@ cJSON *claim_conditions(const struct object *claim, const struct claim_progress 
         if (steps[i].done)
             json_append(list, condition(claim, type, "True", type, "", now));
         else if (waiting_for == NULL)
-            json_append(
-                list, condition(claim, type, "Unknown", progress->reason, progress->message, now));
+            json_append(list, condition(claim, type, progress->failed ? "False" : "Unknown",
+                                        progress->reason, progress->message, now));
         else
             json_append(list, condition(claim, type, "Unknown", "AwaitingReconciliation",
                                         "object is awaiting reconciliation", now));
@@ -130,7 +135,10 @@ static int write_status(struct fulfil *fulfil, const struct object *claim,
         json_set(status, "capacity", json_copy(json_at(node->json, "status.capacity")));
         json_set(status, "allocatable", json_copy(json_at(node->json, "status.allocatable")));
     }
-    AUTO(json) cJSON *patch = JOBJ(JV("status", status));
+    /* With the version that was judged: what another replica has written meanwhile stays. */
+    AUTO(json)
+    cJSON *patch = JOBJ(JV("metadata", JOBJ(JS("resourceVersion", claim->resource_version))),
+                        JV("status", status));
     return k8s_merge_patch(fulfil->options.client, &GVR_NODECLAIM, claim->key, "status", patch,
                            NULL, err);
 }
@@ -153,25 +161,47 @@ static int set_finalizers(struct fulfil *fulfil, const struct object *claim, boo
                            err);
 }
 
-static int do_launch(struct fulfil *fulfil, const struct object *claim, struct error *err)
+/* Said in the claim, so that whoever waits for it can read why. Not said twice: each write brings
+ * the claim back here. */
+static int say_why(struct fulfil *fulfil, const struct object *claim, const char *reason,
+                   const char *message, bool failed, struct error *err)
 {
-    struct claim_progress progress = { .reason = "NodeNotFound",
-                                       .message = "the machine has not joined the cluster yet" };
+    const struct claim_progress progress = { .reason = reason,
+                                             .message = message,
+                                             .failed = failed };
+    const cJSON *old = find_condition(claim, "Launched");
+    const char *old_reason = json_string_at(old, "reason");
+    const char *old_message = json_string_at(old, "message");
+    if (old_reason != NULL && strcmp(old_reason, reason) == 0 && old_message != NULL &&
+        strcmp(old_message, message) == 0)
+        return 0;
+    return write_status(fulfil, claim, &progress, NULL, NULL, err);
+}
+
+static int do_launch(struct fulfil *fulfil, const struct object *claim,
+                     struct reconcile_result *result, struct error *err)
+{
+    const struct claim_progress progress = { .launched = true,
+                                             .reason = "NodeNotFound",
+                                             .message =
+                                                 "the machine has not joined the cluster yet" };
     char provider_id[PROVIDER_ID_BYTES];
     struct driver *driver = fulfil->options.driver;
+    struct driver_pending pending = { .wait_ms = 0 };
 
-    if (driver->launch(driver, claim, provider_id, err) == 0) {
-        progress.launched = true;
+    int coming = driver->launch(driver, claim, provider_id, &pending, err);
+    if (coming == 0) {
         log_info("fulfil", "launched machine", KV("nodeclaim", claim->key.name));
         return write_status(fulfil, claim, &progress, provider_id, NULL, err);
     }
-    /* Said in the claim first, so that whoever waits for it can read why; then tried again. */
-    struct error ignored = ERROR_INIT;
-    progress.reason = "LaunchFailed";
-    progress.message = err->message;
-    const char *old = json_string_at(find_condition(claim, "Launched"), "message");
-    if (old == NULL || strcmp(old, err->message) != 0)
-        (void)write_status(fulfil, claim, &progress, NULL, NULL, &ignored);
+    if (coming > 0) {
+        result->requeue_after_ms = pending.wait_ms;
+        return pending.reason == NULL
+                   ? 0
+                   : say_why(fulfil, claim, pending.reason, pending.message, pending.final, err);
+    }
+    struct error ignored = ERROR_INIT; /* the launch is tried again in any case */
+    (void)say_why(fulfil, claim, "LaunchFailed", err->message, false, &ignored);
     return error_wrap(err, "launch");
 }
 
@@ -189,6 +219,39 @@ static int do_advance(struct fulfil *fulfil, const struct object *claim,
     return coming < 0 ? -1 : 0;
 }
 
+static bool is_owned_by(const struct object *node, const struct object *claim)
+{
+    const cJSON *owner;
+    cJSON_ArrayForEach(owner, json_at(node->json, "metadata.ownerReferences")) {
+        const char *uid = json_string_at(owner, "uid");
+        if (uid != NULL && strcmp(uid, claim->uid) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A node that the cloud made, not we: it gets the claim's labels, and the claim as its owner, so
+ * that its changes lead to the claim and it goes with it. */
+static int adopt(struct fulfil *fulfil, const struct object *claim, const struct object *node,
+                 struct error *err)
+{
+    if (is_owned_by(node, claim))
+        return 0;
+    cJSON *labels = JOBJ(JS(LABEL_REGISTERED, "true"));
+    const cJSON *item;
+    cJSON_ArrayForEach(item, json_at(claim->json, "metadata.labels"))
+        json_set(labels, item->string, json_copy(item));
+    cJSON *owners = json_new_array();
+    cJSON_ArrayForEach(item, json_at(node->json, "metadata.ownerReferences"))
+        json_append(owners, json_copy(item));
+    json_append(owners, JOBJ(JS("apiVersion", "karpenter.sh/v1"), JS("kind", "NodeClaim"),
+                             JS("name", claim->key.name), JS("uid", claim->uid)));
+    AUTO(json)
+    cJSON *patch = JOBJ(JV("metadata", JOBJ(JS("resourceVersion", node->resource_version),
+                                            JV("labels", labels), JV("ownerReferences", owners))));
+    return k8s_merge_patch(fulfil->options.client, &GVR_NODE, node->key, NULL, patch, NULL, err);
+}
+
 static int do_register(struct fulfil *fulfil, const struct object *claim, const struct object *node,
                        struct error *err)
 {
@@ -199,6 +262,8 @@ static int do_register(struct fulfil *fulfil, const struct object *claim, const 
         .reason = "NodeNotReady",
         .message = "the node has joined and is not Ready yet",
     };
+    if (adopt(fulfil, claim, node, err) < 0)
+        return error_wrap(err, "register node %s", node->key.name);
     log_info("fulfil", progress.initialized ? "node is ready" : "node joined",
              KV("nodeclaim", claim->key.name), KV("node", node->key.name));
     return write_status(fulfil, claim, &progress, json_string_at(claim->json, "status.providerID"),
@@ -253,14 +318,21 @@ static const struct object *node_of(struct fulfil *fulfil, const struct object *
     return nodes.count > 0 ? object_ref(nodes.items[0]) : NULL;
 }
 
-static int reconcile(void *context, const char *name, struct reconcile_result *result,
+/* All claims of a Workspace are of one replica. */
+static bool is_ours(const struct fulfil *fulfil, const struct object *claim)
+{
+    char workspace[OBJECT_KEY_BYTES];
+    const char *key = claim_workspace_index(claim, workspace);
+    return membership_owns(fulfil->options.members, key != NULL ? key : claim->key.name);
+}
+
+static int take_step(struct fulfil *fulfil, const char *name, struct reconcile_result *result,
                      struct error *err)
 {
-    struct fulfil *fulfil = context;
     AUTO(object)
     const struct object *claim =
         store_get(informer_store(fulfil->options.claims), (struct object_key){ "", name });
-    if (claim == NULL || !claim_is_managed(claim))
+    if (claim == NULL || !claim_is_managed(claim) || !is_ours(fulfil, claim))
         return 0;
     if (!informer_synced(fulfil->options.nodes))
         return error_set(err, ERR_UNAVAILABLE, "Nodes are not read yet");
@@ -270,7 +342,7 @@ static int reconcile(void *context, const char *name, struct reconcile_result *r
     case STEP_ADD_FINALIZER:
         return set_finalizers(fulfil, claim, true, err);
     case STEP_LAUNCH:
-        return do_launch(fulfil, claim, err);
+        return do_launch(fulfil, claim, result, err);
     case STEP_ADVANCE:
         return do_advance(fulfil, claim, result, err);
     case STEP_REGISTER:
@@ -286,9 +358,43 @@ static int reconcile(void *context, const char *name, struct reconcile_result *r
     return 0;
 }
 
+static int reconcile(void *context, const char *name, struct reconcile_result *result,
+                     struct error *err)
+{
+    struct fulfil *fulfil = context;
+    int outcome = take_step(fulfil, name, result, err);
+    if (outcome == 0 || err->code != ERR_CONFLICT)
+        return outcome;
+    /* Our copy was old. The new one is on its way, or here already. */
+    log_debug("fulfil", "stale copy, again", KV("nodeclaim", name), KVERR(err));
+    result->requeue_after_ms = CONFLICT_MS;
+    return 0;
+}
+
 bool fulfil_run_one(struct fulfil *fulfil)
 {
     return controller_run_one("fulfil", fulfil->queue, reconcile, fulfil);
+}
+
+/* ------------------------------------------------------------------ sweeping */
+
+static int sweep(void *context, const char *key, struct reconcile_result *result, struct error *err)
+{
+    struct fulfil *fulfil = context;
+    struct driver *driver = fulfil->options.driver;
+    result->requeue_after_ms = SWEEP_MS;
+    if (!membership_owns(fulfil->options.members, key))
+        return 0; /* one replica is enough */
+    if (!informer_synced(fulfil->options.claims)) {
+        result->requeue_after_ms = SYNC_WAIT_MS;
+        return 0;
+    }
+    return driver->sweep(driver, informer_store(fulfil->options.claims), err);
+}
+
+bool fulfil_sweep_one(struct fulfil *fulfil)
+{
+    return controller_run_one("fulfil-sweep", fulfil->sweep_queue, sweep, fulfil);
 }
 
 /* ------------------------------------------------------------------ informers */
@@ -313,6 +419,14 @@ static void node_changed(void *context, const struct object *before, const struc
     }
 }
 
+void fulfil_enqueue_all(struct fulfil *fulfil)
+{
+    AUTO(object_list)
+    struct object_list list = store_list(informer_store(fulfil->options.claims));
+    for (size_t i = 0; i < list.count; i++)
+        workqueue_add(fulfil->queue, list.items[i]->key.name);
+}
+
 /* ------------------------------------------------------------------ life cycle */
 
 struct fulfil *fulfil_new(const struct fulfil_options *options)
@@ -320,6 +434,9 @@ struct fulfil *fulfil_new(const struct fulfil_options *options)
     struct fulfil *fulfil = mem_new(struct fulfil);
     fulfil->options = *options;
     fulfil->queue = workqueue_new("fulfil", options->clock);
+    fulfil->sweep_queue = workqueue_new("fulfil-sweep", options->clock);
+    if (options->driver->sweep != NULL)
+        workqueue_add(fulfil->sweep_queue, "all");
     informer_add_handler(options->claims, claim_changed, fulfil);
     informer_add_handler(options->nodes, node_changed, fulfil);
     return fulfil;
@@ -329,12 +446,16 @@ void fulfil_start(struct fulfil *fulfil)
 {
     fulfil->workers =
         controller_start("fulfil", fulfil->queue, fulfil->options.workers, reconcile, fulfil);
+    if (fulfil->options.driver->sweep != NULL)
+        fulfil->sweeper = controller_start("fulfil-sweep", fulfil->sweep_queue, 1, sweep, fulfil);
 }
 
 void fulfil_stop(struct fulfil *fulfil)
 {
-    if (fulfil != NULL)
-        controller_stop(STEAL(fulfil->workers));
+    if (fulfil == NULL)
+        return;
+    controller_stop(STEAL(fulfil->workers));
+    controller_stop(STEAL(fulfil->sweeper));
 }
 
 void fulfil_free(struct fulfil *fulfil)
@@ -342,5 +463,6 @@ void fulfil_free(struct fulfil *fulfil)
     if (fulfil == NULL)
         return;
     workqueue_free(fulfil->queue);
+    workqueue_free(fulfil->sweep_queue);
     free(fulfil);
 }

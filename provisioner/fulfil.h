@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/k8s/client.h"
 #include "common/k8s/informer.h"
+#include "common/k8s/membership.h"
 #include "provisioner/driver.h"
 
 struct fulfil_options {
@@ -14,6 +15,7 @@ struct fulfil_options {
     struct informer *claims;
     struct informer *nodes; /* with node_provider_index as index 0 */
     struct driver *driver;
+    struct membership *members; /* whose claims these are; NULL: all are ours */
     const struct clock *clock;
     unsigned workers;
 };
@@ -26,7 +28,10 @@ void fulfil_start(struct fulfil *fulfil);
 /* Joins the workers; free the informers after it and the rest after them. NULL is fine for both. */
 void fulfil_stop(struct fulfil *fulfil);
 void fulfil_free(struct fulfil *fulfil);
-bool fulfil_run_one(struct fulfil *fulfil); /* for tests */
+/* Every claim again: after the membership changed. */
+void fulfil_enqueue_all(struct fulfil *fulfil);
+bool fulfil_run_one(struct fulfil *fulfil); /* for tests, as is: */
+bool fulfil_sweep_one(struct fulfil *fulfil);
 
 /* Ours to fulfil: its node class is kaito.sh/KaitoNodeClass, or it names a Workspace (spec 1.1). */
 bool claim_is_managed(const struct object *claim);
@@ -51,6 +56,7 @@ enum claim_step claim_next_step(const struct object *claim, const struct object 
 struct claim_progress {
     bool launched, registered, initialized;
     const char *reason, *message; /* of the first step not done */
+    bool failed;                  /* that step is False, not Unknown */
 };
 cJSON *claim_conditions(const struct object *claim, const struct claim_progress *progress,
                         int64_t now_ms);

@@ -7,16 +7,21 @@
 #include "common/base/config.h"
 #include "common/base/error.h"
 #include "common/base/stop.h"
+#include "provisioner/drivers/aks.h"
 
 struct provisioner_config {
     const char *kubeconfig;
+    const char *namespace_; /* of the Leases */
+    bool replicas_lease;    /* share the work with other replicas */
     const char *cloud;
-    const char *driver; /* rehearsal, none */
+    const char *catalogue_dir; /* "" : the compiled-in catalogue alone */
+    const char *driver;        /* aks, rehearsal, none */
     int64_t rehearsal_delay_ms;
     int64_t workers;
     const char *demand_url;
     const char *state_url;
     const char *bus_tls_dir;
+    struct aks_config aks;
 };
 
 extern const struct config_option provisioner_options[];

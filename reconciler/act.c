@@ -60,7 +60,10 @@ static int perform(const struct actor *actor, const struct action *action,
     case ACTION_APPLY:
         return k8s_apply(actor->client, action->gvr, action->body, NULL, err);
     case ACTION_DELETE: {
-        const struct delete_options options = { .uid = action->uid, .propagation = "Background" };
+        const struct delete_options options = {
+            .uid = action->uid,
+            .propagation = action->orphan ? "Orphan" : "Background",
+        };
         return k8s_delete(actor->client, action->gvr, action->key, &options, err) < 0 ? -1 : 0;
     }
     case ACTION_METADATA:

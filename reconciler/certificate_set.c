@@ -46,8 +46,9 @@ void certificate_hosts_make(const char *namespace_, const char *webhook_service,
     const char **bus = out->of[LEAF_BUS];
     bus[0] = arena_printf(arena, "ckaito-reconciler.%s.svc", namespace_);
     bus[1] = arena_printf(arena, "ckaito-provisioner.%s.svc", namespace_);
-    bus[2] = "localhost";
-    bus[3] = "127.0.0.1";
+    bus[2] = arena_printf(arena, "*.ckaito-provisioner.%s.svc", namespace_); /* its replicas */
+    bus[3] = "localhost";
+    bus[4] = "127.0.0.1";
 }
 
 /* ------------------------------------------------------------------ renewal */

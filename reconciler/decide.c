@@ -2,8 +2,10 @@
 
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/json/build.h"
 #include "common/json/json.h"
+#include "reconciler/adoption.h"
 #include "reconciler/inference_manifest.h"
 #include "reconciler/node_findings.h"
 #include "reconciler/revision.h"
@@ -35,10 +37,20 @@ static bool equal(const char *a, const char *b)
 
 /* ------------------------------------------------------------------ plan */
 
-static void refuse(struct planning *out, const char *reason, const char *message)
+static struct cause_place place_of(const struct snapshot *snapshot, const char *kind,
+                                   const char *name)
 {
-    out->reason = reason;
-    out->message = message;
+    return (struct cause_place){ .kind = kind,
+                                 .namespace_ = snapshot->workspace->key.namespace_,
+                                 .name = name };
+}
+
+static struct cause_hit cause_here(const struct snapshot *snapshot, enum cause_id id,
+                                   const char *detail)
+{
+    const struct cause_place place =
+        place_of(snapshot, WORKSPACE_KIND, snapshot->workspace->key.name);
+    return cause_hit_make(id, &place, detail, snapshot->arena);
 }
 
 static void manifest_context_make(const struct snapshot *snapshot, const struct plan *plan,
@@ -63,17 +75,18 @@ static void check_config(const struct snapshot *snapshot, struct planning *out)
 {
     const struct config_view *config = &snapshot->config;
     const char *refusal = config_refusal(&config->reading.problems, snapshot->arena);
+    if (refusal == NULL && config->state != CONFIG_ABSENT)
+        return;
+    const struct cause_place place = place_of(snapshot, "ConfigMap", config->name);
     if (refusal != NULL)
-        refuse(out, "ConfigInvalid", refusal);
-    else if (config->state == CONFIG_ABSENT)
-        refuse(out, "ConfigMissing",
-               arena_printf(snapshot->arena,
-                            "%s: ConfigMap %s/%s does not exist; create it, nothing is started "
-                            "before",
-                            snapshot->ws.tuning != NULL ? "tuning.config" : "inference.config",
-                            snapshot->workspace->key.namespace_, config->name));
-    if (out->reason != NULL)
-        out->requeue_after_ms = REQUEUE_CONFIG_MS;
+        out->why = cause_hit_make(CAUSE_CONFIG_INVALID, &place, refusal, snapshot->arena);
+    else
+        out->why = cause_hit_make(
+            CAUSE_CONFIG_MISSING, &place,
+            arena_printf(snapshot->arena, "%s names it",
+                         snapshot->ws.tuning != NULL ? "tuning.config" : "inference.config"),
+            snapshot->arena);
+    out->requeue_after_ms = REQUEUE_CONFIG_MS;
 }
 
 void planning_make(const struct snapshot *snapshot, const struct decide_settings *settings,
@@ -81,11 +94,11 @@ void planning_make(const struct snapshot *snapshot, const struct decide_settings
 {
     *out = (struct planning){ 0 };
     if (snapshot->invalid != NULL) {
-        refuse(out, "InvalidSpec", snapshot->invalid);
+        out->why = cause_here(snapshot, CAUSE_INVALID_SPEC, snapshot->invalid);
         return;
     }
     check_config(snapshot, out);
-    if (out->reason != NULL)
+    if (out->why.cause != NULL)
         return;
 
     struct plan_settings plan_settings = settings->plan;
@@ -93,15 +106,16 @@ void planning_make(const struct snapshot *snapshot, const struct decide_settings
     struct field_errors *problems = arena_new(snapshot->arena, struct field_errors);
     field_errors_init(problems, snapshot->arena);
     if (plan_make(&snapshot->ws, &plan_settings, snapshot->arena, &out->plan, problems) < 0) {
-        refuse(out, "PlanRejected", field_errors_text(problems));
+        out->why = cause_here(snapshot, CAUSE_PLAN_REJECTED, field_errors_text(problems));
         return;
     }
+    adoption_keep_nodes(snapshot, &out->plan);
     struct manifest_context ctx;
     manifest_context_make(snapshot, &out->plan, settings, 0, &ctx);
     const char *unsupported =
         snapshot->ws.tuning != NULL ? tuning_unsupported(&ctx) : inference_unsupported(&ctx);
     if (unsupported != NULL)
-        refuse(out, "Unsupported", unsupported);
+        out->why = cause_here(snapshot, CAUSE_UNSUPPORTED, unsupported);
 }
 
 /* ------------------------------------------------------------------ before the nodes */
@@ -197,17 +211,21 @@ static bool says_new(const struct snapshot *snapshot, const struct decision *dec
             !equal(before->reason, now->reason) || !equal(before->message, now->message));
 }
 
+/* Worth a warning: what the user or the administrator should act on. While nodes are on their way,
+ * only what cannot pass by itself. */
+static bool is_trouble(const struct findings *findings, const struct finding *why)
+{
+    if (why->ok || why->cause == NULL)
+        return false;
+    return why->cause->weight == CAUSE_BLOCKS ||
+           (why->cause->weight == CAUSE_VAGUE && findings->resource.ok);
+}
+
 static void note_trouble(const struct snapshot *snapshot, struct decision *out)
 {
-    const struct finding *stalled = &out->findings.stalled;
-    const struct finding *resource = &out->findings.resource;
-    if (!stalled->ok && says_new(snapshot, out, CONDITION_STALLED)) {
-        bool tuning = equal(out->findings.state, "Failed");
-        note(out, "Warning", tuning ? "TuningFailed" : stalled->reason, stalled->message);
-    } else if (stalled->ok && !resource->ok && resource->next_step != NULL &&
-               says_new(snapshot, out, CONDITION_RESOURCE_READY)) {
-        note(out, "Warning", resource->reason, resource->message);
-    }
+    const struct finding *why = findings_blocker(&out->findings);
+    if (is_trouble(&out->findings, why) && says_new(snapshot, out, CONDITION_READY))
+        note(out, "Warning", finding_code(why), why->message);
 }
 
 static void note_progress(const struct snapshot *snapshot, struct decision *out)
@@ -261,47 +279,72 @@ static void remove_finalizer(const struct snapshot *snapshot, struct decision *o
                                                 JV("finalizers", kept)))) });
 }
 
+/* A claim that has been going for too long before one that is just going. */
+static struct cause_hit remaining_claims(const struct snapshot *snapshot, int64_t now_ms)
+{
+    const struct claim_state_list *claims = &snapshot->nodes.claims;
+    const char *names = claim_names(claims, snapshot->arena);
+    const struct claim_state *shown = &claims->items[0];
+    enum cause_id id = CAUSE_CLAIM_DELETING;
+    for (size_t i = 0; i < claims->count; i++) {
+        const struct claim_state *claim = &claims->items[i];
+        int64_t since_ms;
+        if (equal(claim->phase, CLAIM_DELETING) && claim->since != NULL &&
+            rfc3339_parse(claim->since, &since_ms) == 0 &&
+            now_ms - since_ms > CAUSE_CLAIM_STUCK_MS) {
+            shown = claim;
+            id = CAUSE_CLAIM_STUCK;
+            break;
+        }
+    }
+    const struct cause_place place = place_of(snapshot, "NodeClaim", shown->name);
+    return cause_hit_make(id, &place,
+                          arena_printf(snapshot->arena, "waiting for NodeClaims to go: %s", names),
+                          snapshot->arena);
+}
+
 static void decide_deletion(const struct snapshot *snapshot, int64_t now_ms, struct decision *out)
 {
     const struct nodes_view *nodes = &snapshot->nodes;
     struct decision unused = { 0 };
     bool workload = workload_remove(snapshot, &unused);
-    struct finding why = { .reason = "workspaceDeleted" };
+    struct cause_hit why;
 
     if (!object_has_finalizer(snapshot->workspace, WORKSPACE_FINALIZER))
         return;
     if (nodes->state == NODES_UNREACHABLE) {
-        why.message = arena_printf(snapshot->arena, "cannot release the nodes: %s", nodes->problem);
-        why.object = "Service/ckaito-provisioner";
-        why.next_step = "look at the provisioner: it must run and be reachable";
+        why = provisioner_problem(snapshot);
         out->requeue_after_ms = REQUEUE_UNREACHABLE_MS;
     } else if (nodes->claims.count > 0) {
-        why.message = arena_printf(snapshot->arena, "waiting for NodeClaims to go: %s",
-                                   claim_names(&nodes->claims, snapshot->arena));
-        why.object = arena_printf(snapshot->arena, "NodeClaim/%s", nodes->claims.items[0].name);
+        why = remaining_claims(snapshot, now_ms);
         out->requeue_after_ms = REQUEUE_DELETING_MS;
     } else if (workload) {
-        why.message = "waiting for the workload to go";
+        const struct cause_place place =
+            place_of(snapshot, snapshot->stateful_set != NULL ? "StatefulSet" : "Job",
+                     snapshot->workspace->key.name);
+        why = cause_hit_make(CAUSE_WORKLOAD_DELETING, &place, "waiting for the workload to go",
+                             snapshot->arena);
         out->requeue_after_ms = REQUEUE_DELETING_MS;
     } else {
         remove_finalizer(snapshot, out);
         return;
     }
-    out->findings = (struct findings){ .now_ms = now_ms, .deleting = true, .deletion = why };
+    out->findings = (struct findings){ .now_ms = now_ms,
+                                       .deleting = true,
+                                       .deletion = finding_from(&why, "workspaceDeleted") };
     out->has_status = true;
     out->status = status_make(&snapshot->ws, &out->findings, snapshot->arena);
+    bool blocked = why.cause->weight == CAUSE_BLOCKS;
     if (says_new(snapshot, out, CONDITION_DELETING))
-        note(out, nodes->state == NODES_UNREACHABLE ? "Warning" : "Normal", "Deleting",
+        note(out, blocked ? "Warning" : "Normal", blocked ? why.cause->code : "Deleting",
              why.message);
 }
 
 /* ------------------------------------------------------------------ life */
 
-static void stall(struct findings *findings, const char *reason, const char *message)
+static void stall(struct findings *findings, const struct cause_hit *why)
 {
-    findings->stalled = (struct finding){ .reason = reason,
-                                          .message = message,
-                                          .next_step = "change what the message names" };
+    findings->stalled = finding_from(why, NULL);
     findings->succeeded.ok = false;
     findings->succeeded.reason = "workspacePending";
     if (equal(findings->state, "Ready"))
@@ -313,10 +356,9 @@ static void decide_refused(const struct snapshot *snapshot, const struct plannin
                            struct decision *out)
 {
     workload_findings(snapshot, false, &out->findings);
-    out->findings.resource =
-        (struct finding){ .reason = planning->reason, .message = planning->message };
+    out->findings.resource = finding_from(&planning->why, NULL);
     if (!out->findings.succeeded.ok) /* tuning that is complete stays so */
-        stall(&out->findings, planning->reason, planning->message);
+        stall(&out->findings, &planning->why);
     out->requeue_after_ms = planning->requeue_after_ms;
     conclude(snapshot, out);
 }
@@ -325,11 +367,11 @@ static void decide_workload(const struct snapshot *snapshot, const struct planni
                             const struct decide_settings *settings, struct decision *out)
 {
     struct manifest_context ctx;
+    struct cause_hit problem;
     manifest_context_make(snapshot, &planning->plan, settings, current_revision(snapshot).number,
                           &ctx);
-    const char *problem = workload_ensure(snapshot, &ctx, out);
-    if (problem != NULL)
-        stall(&out->findings, "NameTaken", problem);
+    if (!workload_ensure(snapshot, &ctx, out, &problem))
+        stall(&out->findings, &problem);
 }
 
 void decide(const struct snapshot *snapshot, const struct planning *planning,
@@ -341,7 +383,7 @@ void decide(const struct snapshot *snapshot, const struct planning *planning,
         return;
     }
     out->findings.now_ms = now_ms;
-    if (planning->reason != NULL) {
+    if (planning->why.cause != NULL) {
         decide_refused(snapshot, planning, out);
         return;
     }
@@ -358,11 +400,11 @@ void decide(const struct snapshot *snapshot, const struct planning *planning,
     conclude(snapshot, out);
 }
 
-void decision_stall(struct decision *decision, const struct snapshot *snapshot, const char *reason,
-                    const char *message)
+void decision_stall(struct decision *decision, const struct snapshot *snapshot, const char *message)
 {
     if (!decision->has_status || decision->findings.deleting)
         return;
-    stall(&decision->findings, reason, arena_strdup(snapshot->arena, message));
+    struct cause_hit why = cause_here(snapshot, causes_in_refusal(message), message);
+    stall(&decision->findings, &why);
     conclude(snapshot, decision);
 }

@@ -41,6 +41,7 @@ struct action {
     cJSON *body;     /* owned by the decision */
     const char *uid; /* DELETE: the object's; CREATE, exclusive: the owner's */
     bool exclusive;
+    bool orphan;      /* DELETE: what it owns lives on */
     struct note done; /* event when it succeeded; reason NULL: none */
 };
 
@@ -55,11 +56,10 @@ struct decision {
     int64_t requeue_after_ms; /* 0: the usual resync */
 };
 
-/* The plan, or why there is none (reason not NULL) and what the user can do about it. */
+/* The plan, or why there is none (`why.cause` not NULL) and what the user can do about it. */
 struct planning {
     struct plan plan;
-    const char *reason;
-    const char *message;
+    struct cause_hit why;
     int64_t requeue_after_ms; /* when nothing will tell us that it was put right */
 };
 void planning_make(const struct snapshot *snapshot, const struct decide_settings *settings,
@@ -73,8 +73,8 @@ void decide_prepare(const struct snapshot *snapshot, struct decision *out);
 void decide(const struct snapshot *snapshot, const struct planning *planning,
             const struct decide_settings *settings, int64_t now_ms, struct decision *out);
 
-/* Makes the decision's status say that the API server refused an action for good. */
-void decision_stall(struct decision *decision, const struct snapshot *snapshot, const char *reason,
+/* Makes the decision's status say that the API server refused an action for good, and how. */
+void decision_stall(struct decision *decision, const struct snapshot *snapshot,
                     const char *message);
 
 void decision_fini(struct decision *decision);

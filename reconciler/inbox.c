@@ -8,13 +8,17 @@
 #include "common/base/memory.h"
 #include "common/base/metrics.h"
 #include "common/json/json.h"
+#include "common/msg/url_list.h"
 #include "common/plan/config_check.h"
 
 enum { CONFIG_CHECK_THREADS = 2, EVENT_MESSAGE_BYTES_MAX = 1000 };
 
 struct inbox {
-    struct state_follower follower;
-    struct msg_receiver *states, *rejections;
+    struct workspace_controller *controller;
+    struct state_follower followers[URL_LIST_MAX]; /* each of its subscription's thread */
+    struct msg_receiver *states[URL_LIST_MAX];
+    size_t state_count;
+    struct msg_receiver *rejections;
     struct msg_server *checks;
 };
 
@@ -67,17 +71,14 @@ void inbox_node_state(void *context, const struct envelope *message)
 
 /* ------------------------------------------------------------------ ConfigCheck */
 
-static const struct model *model_of(const struct workspace_controller *controller,
-                                    const struct workspace *ws)
+static const struct model *model_of(const struct catalogue *catalogue, const struct workspace *ws)
 {
     const struct preset *preset = NULL;
     if (ws->inference != NULL)
         preset = ws->inference->preset;
     else if (ws->tuning != NULL)
         preset = ws->tuning->preset;
-    return preset != NULL && preset->name != NULL
-               ? catalogue_model(controller->observer.catalogue, preset->name)
-               : NULL;
+    return preset != NULL && preset->name != NULL ? catalogue_model(catalogue, preset->name) : NULL;
 }
 
 /* A ConfigMap that could not be had. */
@@ -140,8 +141,10 @@ static int check_config(const struct workspace_controller *controller,
     field_errors_init(ignored, arena);
     if (question->workspace != NULL)
         (void)workspace_decode(question->workspace, arena, &ws, ignored);
+    AUTO(catalogue)
+    const struct catalogue *catalogue = catalogue_source_acquire(controller->catalogue);
     struct config_reading reading;
-    config_check(use, json_get(config_map->json, "data"), name, &ws, model_of(controller, &ws),
+    config_check(use, json_get(config_map->json, "data"), name, &ws, model_of(catalogue, &ws),
                  arena, &reading);
     *out = findings_of(&reading.problems, arena);
     return 0;
@@ -223,16 +226,30 @@ static bool is_set(const char *url)
     return url != NULL && url[0] != '\0';
 }
 
+static int subscribe(const struct inbox_options *options, struct inbox *inbox, struct error *err)
+{
+    AUTO(url_list) struct url_list urls = { .count = 0 };
+    if (url_list_parse(options->state_url != NULL ? options->state_url : "", &urls, err) < 0)
+        return error_wrap(err, "--state-url");
+    for (size_t i = 0; i < urls.count; i++) {
+        const struct socket_options states = { .url = urls.items[i], .tls_dir = options->tls_dir };
+        inbox->followers[i].controller = inbox->controller;
+        if (msg_subscribe(&states, inbox_node_state, &inbox->followers[i], &inbox->states[i], err) <
+            0)
+            return error_wrap(err, "--state-url");
+        inbox->state_count++;
+    }
+    return 0;
+}
+
 static int listen_on(const struct inbox_options *options, struct inbox *inbox, struct error *err)
 {
-    struct workspace_controller *controller = inbox->follower.controller;
-    const struct socket_options states = { .url = options->state_url, .tls_dir = options->tls_dir };
+    struct workspace_controller *controller = inbox->controller;
     const struct socket_options checks = { .url = options->config_check_url,
                                            .tls_dir = options->tls_dir };
     const struct socket_options rejections = { .url = options->rejection_url,
                                                .tls_dir = options->tls_dir };
-    if (is_set(states.url) &&
-        msg_subscribe(&states, inbox_node_state, &inbox->follower, &inbox->states, err) < 0)
+    if (subscribe(options, inbox, err) < 0)
         return -1;
     if (is_set(checks.url) && msg_server_start(&checks, CONFIG_CHECK_THREADS, inbox_config_check,
                                                controller, &inbox->checks, err) < 0)
@@ -247,7 +264,7 @@ int inbox_open(const struct inbox_options *options, struct workspace_controller 
                struct inbox **out, struct error *err)
 {
     struct inbox *inbox = mem_new(struct inbox);
-    inbox->follower.controller = controller;
+    inbox->controller = controller;
     if (listen_on(options, inbox, err) < 0) {
         inbox_close(inbox);
         return -1;
@@ -258,8 +275,8 @@ int inbox_open(const struct inbox_options *options, struct workspace_controller 
 
 void inbox_probe(struct inbox *inbox, struct buf *reasons)
 {
-    if (inbox->states != NULL)
-        msg_receiver_probe(inbox->states, reasons);
+    for (size_t i = 0; i < inbox->state_count; i++)
+        msg_receiver_probe(inbox->states[i], reasons);
     if (inbox->rejections != NULL)
         msg_receiver_probe(inbox->rejections, reasons);
     if (inbox->checks != NULL)
@@ -270,7 +287,8 @@ void inbox_close(struct inbox *inbox)
 {
     if (inbox == NULL)
         return;
-    msg_receiver_stop(inbox->states);
+    for (size_t i = 0; i < inbox->state_count; i++)
+        msg_receiver_stop(inbox->states[i]);
     msg_receiver_stop(inbox->rejections);
     msg_server_stop(inbox->checks);
     free(inbox);

@@ -7,7 +7,8 @@
 #include "reconciler/workspace_controller.h"
 
 struct inbox_options {
-    const char *state_url, *config_check_url, *rejection_url;
+    const char *state_url; /* one for each replica of the provisioner, by ',' */
+    const char *config_check_url, *rejection_url;
     const char *tls_dir; /* NULL: none */
 };
 

@@ -273,6 +273,12 @@ static bool quantity(const cJSON *value, double *out)
     return false;
 }
 
+bool manifest_same_quantity(const cJSON *a, const cJSON *b)
+{
+    double x, y;
+    return quantity(a, &x) && quantity(b, &y) && x == y;
+}
+
 static bool says(const cJSON *live, const cJSON *wanted);
 
 /* Items of ours, each somewhere in the list and in our order; others may have put theirs between.
@@ -308,8 +314,7 @@ static bool says(const cJSON *live, const cJSON *wanted)
         return object_says(live, wanted);
     if (cJSON_IsArray(live) && cJSON_IsArray(wanted))
         return list_says(live, wanted);
-    double a, b;
-    return json_equal(live, wanted) || (quantity(live, &a) && quantity(wanted, &b) && a == b);
+    return json_equal(live, wanted) || manifest_same_quantity(live, wanted);
 }
 
 bool manifest_is_applied(const cJSON *live, const cJSON *manifest)

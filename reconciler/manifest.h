@@ -12,6 +12,8 @@
 #include "common/plan/plan.h"
 
 #define ANNOTATION_APPLIED_HASH "kaito.sh/applied-hash" /* of the manifest we applied last */
+/* On a StatefulSet of KAITO's: revision and hash of the manifest we would have made instead. */
+#define ANNOTATION_ADOPTED_HASH "kaito.sh/adopted-hash"
 #define BASE_IMAGE_TAG          "0.5.0"
 #define LOCAL_NVME_CLASS        "kaito-local-nvme-disk"
 #define WEIGHTS_VOLUME          "model-weights-volume"
@@ -69,6 +71,9 @@ const char *manifest_image(const char *reference, struct arena *arena);
 
 /* Text of a user that the kubelet shall not expand: $(NAME) means nothing in it. */
 const char *manifest_literal(const char *text, struct arena *arena);
+
+/* Whether two values are the same quantity: 1, "1", "1000m". */
+bool manifest_same_quantity(const cJSON *a, const cJSON *b);
 
 /* Records the content's hash in the annotation. Last step of making a manifest. */
 void manifest_seal(cJSON *manifest);

@@ -6,7 +6,7 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 
-enum { NAMES_SHOWN = 5, NAMES_BYTES_MAX = 4096, CLAIM_MESSAGE_BYTES_MAX = 256 };
+enum { NAMES_SHOWN = 5, NAMES_BYTES_MAX = 4096 };
 
 const char *claim_names(const struct claim_state_list *claims, struct arena *arena)
 {
@@ -39,31 +39,22 @@ static const struct claim_state *first_unready(const struct claim_state_list *cl
 
 static struct finding failed_finding(const struct claim_state *claim, struct arena *arena)
 {
-    const char *reason = reason_sanitise(claim->reason, "NodeClaimFailed", arena);
-    return (struct finding){
-        .reason = reason,
-        .message =
-            arena_printf(arena, "NodeClaim %s failed: %s", claim->name,
-                         arena_strndup(arena, claim->message != NULL ? claim->message : reason,
-                                       CLAIM_MESSAGE_BYTES_MAX)),
-        .object = arena_printf(arena, "NodeClaim/%s", claim->name),
-        .next_step = "check quota and capacity of the instance type, or choose another",
-    };
+    struct cause_hit hit = causes_in_claim(claim->name, claim->reason, claim->message, true, arena);
+    return finding_from(&hit, reason_sanitise(claim->reason, "NodeClaimFailed", arena));
 }
 
-static struct finding slow_finding(const struct claim_state *claim, struct arena *arena)
+static struct cause_hit slow_claim(const struct claim_state *claim, struct arena *arena)
 {
-    const char *node = claim->node_name != NULL ? claim->node_name : "?";
-    struct finding out = { .reason = "NodeClaimNotReady",
-                           .object = arena_printf(arena, "NodeClaim/%s", claim->name) };
-    if (in_phase(claim, CLAIM_REGISTERED))
-        out.message = arena_printf(arena, "NodeClaim %s: node %s has joined, waiting for its GPUs",
-                                   claim->name, node);
-    else if (in_phase(claim, CLAIM_DELETING))
-        out.message = arena_printf(arena, "NodeClaim %s is being deleted", claim->name);
-    else
-        out.message = arena_printf(arena, "NodeClaim %s: waiting for its machine", claim->name);
-    return out;
+    const char *message = claim->message;
+    if (in_phase(claim, CLAIM_DELETING)) {
+        const struct cause_place place = { .kind = "NodeClaim", .name = claim->name };
+        return cause_hit_make(CAUSE_CLAIM_DELETING, &place, NULL, arena);
+    }
+    if (message == NULL && in_phase(claim, CLAIM_REGISTERED))
+        message = arena_printf(arena, "node %s has joined, waiting for its GPUs",
+                               claim->node_name != NULL ? claim->node_name : "?");
+    return causes_in_claim(claim->name, claim->reason,
+                           message != NULL ? message : "waiting for its machine", false, arena);
 }
 
 static struct finding claim_finding(const struct snapshot *snapshot, const struct plan *plan,
@@ -73,11 +64,18 @@ static struct finding claim_finding(const struct snapshot *snapshot, const struc
     const struct claim_state *claim = first_unready(&snapshot->nodes.claims);
     if (claim != NULL && in_phase(claim, CLAIM_FAILED))
         return failed_finding(claim, arena);
-    if (claim != NULL && !quiet)
-        return slow_finding(claim, arena);
-    return (struct finding){ .reason = "NodeClaimNotReady",
-                             .message = arena_printf(arena, "waiting for %lld NodeClaims",
-                                                     (long long)plan->node_count) };
+    struct cause_hit hit;
+    if (claim != NULL)
+        hit = slow_claim(claim, arena);
+    if (claim == NULL || (quiet && hit.cause->weight != CAUSE_BLOCKS)) {
+        const struct cause_place place = { .kind = WORKSPACE_KIND,
+                                           .namespace_ = snapshot->workspace->key.namespace_,
+                                           .name = snapshot->workspace->key.name };
+        hit = cause_hit_make(
+            CAUSE_NODES_PENDING, &place,
+            arena_printf(arena, "waiting for %lld NodeClaims", (long long)plan->node_count), arena);
+    }
+    return finding_from(&hit, "NodeClaimNotReady");
 }
 
 /* The wait for the nodes has begun only just now, or begins with this status. */
@@ -120,11 +118,21 @@ static struct finding resource_finding(const struct findings *findings)
     if (!findings->claims.ok || !findings->nodes.ok) {
         struct finding out = !findings->claims.ok ? findings->claims : findings->nodes;
         out.ok = false;
+        if (out.cause == NULL)
+            out.cause = cause_of(CAUSE_NODE_NOT_READY);
         return out;
     }
     return (struct finding){ .ok = true,
                              .reason = "workspaceResourceStatusSuccess",
                              .message = "all nodes are ready" };
+}
+
+struct cause_hit provisioner_problem(const struct snapshot *snapshot)
+{
+    const struct cause *cause = cause_by_code(snapshot->nodes.reason);
+    const struct cause_place place = { .kind = "Service", .name = "ckaito-provisioner" };
+    return cause_hit_make(cause != NULL ? cause->id : CAUSE_PROVISIONER_FAILED, &place,
+                          snapshot->nodes.problem, snapshot->arena);
 }
 
 static struct finding unanswered(const struct snapshot *snapshot)
@@ -134,10 +142,8 @@ static struct finding unanswered(const struct snapshot *snapshot)
     if (status_is_true(status, CONDITION_RESOURCE_READY) &&
         known->observed_generation.value == snapshot->workspace->generation)
         return (struct finding){ .ok = true, .reason = known->reason, .message = known->message };
-    return (struct finding){ .reason = snapshot->nodes.reason,
-                             .message = snapshot->nodes.problem,
-                             .object = "Service/ckaito-provisioner",
-                             .next_step = "look at the provisioner: it must run and be reachable" };
+    struct cause_hit hit = provisioner_problem(snapshot);
+    return finding_from(&hit, NULL);
 }
 
 void node_findings(const struct snapshot *snapshot, const struct plan *plan, int64_t now_ms,

@@ -12,5 +12,8 @@ enum { NODES_QUIET_MS = 60 * 1000 };
 void node_findings(const struct snapshot *snapshot, const struct plan *plan, int64_t now_ms,
                    struct findings *out);
 
+/* Why the provisioner could not be asked. */
+struct cause_hit provisioner_problem(const struct snapshot *snapshot);
+
 /* "a, b, c and 2 more" in the arena. */
 const char *claim_names(const struct claim_state_list *claims, struct arena *arena);

@@ -5,14 +5,13 @@
 #include <stdbool.h>
 
 #include "common/base/arena.h"
+#include "common/causes/causes.h"
 #include "common/k8s/store.h"
 
-struct pod_trouble {
-    const char *reason;
-    const char *message; /* at most 256 bytes and a name */
-    const char *pod;
-    const char *next_step;
-};
+/* The most telling cause in all pods; false when there is none. A pod of a Job that failed counts
+ * only while no other one of it is at work. */
+bool pod_trouble_find(const struct object_list *pods, const struct cause_context *ctx,
+                      struct arena *arena, struct cause_hit *out);
 
-/* The most telling trouble of all pods; false when there is none. Texts in the arena or static. */
-bool pod_trouble_find(const struct object_list *pods, struct arena *arena, struct pod_trouble *out);
+/* KAITO's reason for it in the condition InferenceReady; fewer than there are causes. */
+const char *pod_trouble_reason(const struct cause *cause);

@@ -6,16 +6,17 @@
 
 #include "common/base/log.h"
 #include "common/base/memory.h"
-#include "common/base/metrics.h"
 #include "common/json/json.h"
 #include "common/k8s/informer.h"
 #include "common/k8s/kubeconfig.h"
-#include "common/msg/socket.h"
 #include "reconciler/certificate_keeper.h"
 #include "reconciler/inbox.h"
+#include "reconciler/inventory.h"
+#include "reconciler/provisioner_client.h"
 #include "reconciler/workspace_controller.h"
 
 #define CONTROLLER_NAME "workspace"
+#define GROUP_NAME      "ckaito-reconciler"
 
 enum { WORKERS_MAX = 64, NODES_MAX = 1000, SYNC_MS = 10 * 1000, INVENTORY_MS = 15 * 1000 };
 
@@ -24,7 +25,9 @@ const struct config_option reconciler_options[] = {
                 "how to reach the API server; else $KUBECONFIG, the Pod's service account, "
                 "~/.kube/config"),
     CONFIG_TEXT(struct reconciler_config, namespace_, "namespace", "ckaito-system", "NAME",
-                "where the certificates are kept as Secrets"),
+                "where the certificates are kept as Secrets, and the Leases of replicas"),
+    CONFIG_BOOL(struct reconciler_config, replicas_lease, "replicas-lease", "false",
+                "hold a Lease and share the Workspaces with the other replicas that do"),
     CONFIG_CHOICE(struct reconciler_config, cloud, "cloud", "azure", "azure|aws|arc",
                   "whose instance types are meant"),
     CONFIG_TEXT(struct reconciler_config, preset_registry, "preset-registry",
@@ -37,9 +40,9 @@ const struct config_option reconciler_options[] = {
     CONFIG_DURATION(struct reconciler_config, resync_ms, "resync", "5m", 1000, INT64_C(86400000),
                     "how often each Workspace is looked at although nothing happened"),
     CONFIG_TEXT(struct reconciler_config, demand_url, "demand-url", "ipc:///run/ckaito/demand.ipc",
-                "URL", "where the provisioner answers node demands"),
+                "URLS", "where the provisioner answers node demands; one URL a replica, by ','"),
     CONFIG_TEXT(struct reconciler_config, state_url, "state-url", "ipc:///run/ckaito/state.ipc",
-                "URL", "where the provisioner publishes node states"),
+                "URLS", "where the provisioner publishes node states; one URL a replica, by ','"),
     CONFIG_TEXT(struct reconciler_config, config_check_url, "config-check-url",
                 "ipc:///run/ckaito/config-check.ipc", "URL",
                 "where the webhook's questions about ConfigMaps are answered"),
@@ -47,6 +50,9 @@ const struct config_option reconciler_options[] = {
                 "ipc:///run/ckaito/rejection.ipc", "URL", "where the webhook reports refusals"),
     CONFIG_TEXT(struct reconciler_config, bus_tls_dir, "bus-tls-dir", "", "DIR",
                 "ca.crt, tls.crt and tls.key for tls+tcp:// URLs"),
+    CONFIG_TEXT(struct reconciler_config, catalogue_dir, "catalogue-dir", "", "DIR",
+                "*.yaml files that add models and machines to the catalogue or change them; read "
+                "again when they change"),
     CONFIG_TEXT(struct reconciler_config, certificate_dir, "certificate-dir", "", "DIR",
                 "write the certificates here too, in webhook/ and bus/"),
     CONFIG_TEXT(struct reconciler_config, webhook_configuration, "webhook-configuration", "ckaito",
@@ -68,7 +74,8 @@ struct reconciler {
     struct k8s_client client;
     struct informer *informers[INFORMERS];
     struct listers listers;
-    struct msg_client *demands;
+    struct provisioner_client *provisioner;
+    struct membership *members; /* NULL: alone */
     struct node_port nodes;
     struct workspace_controller controller;
     struct certificate_keeper_options certificate_options;
@@ -142,45 +149,27 @@ static void make_informers(struct reconciler *reconciler)
     }
 }
 
-/* ------------------------------------------------------------------ provisioner */
-
-static int call_provisioner(void *context, const char *type, const cJSON *body, int64_t timeout_ms,
-                            struct envelope *answer, struct error *err)
-{
-    const struct reconciler *reconciler = context;
-    return msg_client_call(reconciler->demands, type, body, NULL, timeout_ms, answer, err);
-}
-
 /* ------------------------------------------------------------------ supervisor */
 
-static const char *phase_of(const struct object *workspace)
+/* What could not be planned may be plannable with another catalogue. */
+static void notice_catalogue(struct reconciler *reconciler, const struct catalogue **seen)
 {
-    static const struct {
-        const char *path, *phase;
-    } rows[] = { { "status.conditions[type=WorkspaceSucceeded].status", "succeeded" },
-                 { "status.conditions[type=Stalled].status", "error" } };
-    if (workspace->deleting)
-        return "deleting";
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        const char *status = json_string_at(workspace->json, rows[i].path);
-        if (status != NULL && strcmp(status, "True") == 0)
-            return rows[i].phase;
-    }
-    return "pending";
+    const struct catalogue *now = catalogue_source_acquire(reconciler->controller.catalogue);
+    if (*seen != NULL && now != *seen)
+        workspace_enqueue_restless(&reconciler->controller);
+    catalogue_unref(*seen);
+    *seen = now;
 }
 
 static void take_inventory(const struct reconciler *reconciler)
 {
-    static const char *const phases[] = { "succeeded", "error", "pending", "deleting" };
-    double counts[ARRAY_LEN(phases)] = { 0 };
+    struct inventory inventory = INVENTORY_INIT;
     AUTO(object_list) struct object_list list = store_list(reconciler->listers.workspaces);
     for (size_t i = 0; i < list.count; i++) {
-        const char *phase = phase_of(list.items[i]);
-        for (size_t j = 0; j < ARRAY_LEN(phases); j++)
-            counts[j] += strcmp(phase, phases[j]) == 0;
+        if (workspace_is_ours(&reconciler->controller, list.items[i]->key))
+            inventory_add(&inventory, list.items[i]); /* else another replica counts it */
     }
-    for (size_t j = 0; j < ARRAY_LEN(phases); j++)
-        METRIC_SET(METRIC_WORKSPACES, counts[j], phases[j]);
+    inventory_publish(&inventory);
 }
 
 /* Lets the workers begin when the caches are filled, and counts what there is. */
@@ -196,9 +185,11 @@ static void *supervise(void *argument)
     struct controller *controller =
         controller_start(CONTROLLER_NAME, reconciler->controller.queue, reconciler->workers,
                          workspace_reconcile, &reconciler->controller);
-    do
+    AUTO(catalogue) const struct catalogue *seen = NULL;
+    do {
         take_inventory(reconciler);
-    while (!stop_wait(reconciler->stop, INVENTORY_MS));
+        notice_catalogue(reconciler, &seen);
+    } while (!stop_wait(reconciler->stop, INVENTORY_MS));
     controller_stop(controller);
     return NULL;
 }
@@ -219,26 +210,24 @@ static int connect_cluster(struct reconciler *reconciler, const struct reconcile
 
 static void make_controller(struct reconciler *reconciler, const struct reconciler_config *config)
 {
-    reconciler->nodes = (struct node_port){ .call = call_provisioner,
-                                            .context = reconciler,
-                                            .url = config->demand_url };
+    reconciler->nodes =
+        (struct node_port){ .call = provisioner_client_call, .url = config->demand_url };
     reconciler->controller = (struct workspace_controller){
+        .catalogue = catalogue_source_new(config->catalogue_dir),
         .observer = { .listers = &reconciler->listers,
                       .client = &reconciler->client,
                       .nodes = &reconciler->nodes,
-                      .catalogue = catalogue_builtin(),
                       .cloud = config->cloud },
         .actor = { .client = &reconciler->client,
                    .events = event_recorder_new(&reconciler->client, "ckaito-reconciler",
                                                 clock_system()) },
-        .settings = { .plan = { .catalogue = catalogue_builtin(),
-                                .cloud = config->cloud,
-                                .nodes_max = config->nodes_max },
+        .settings = { .plan = { .cloud = config->cloud, .nodes_max = config->nodes_max },
                       .preset_registry = config->preset_registry },
         .clock = clock_system(),
         .queue = workqueue_new(CONTROLLER_NAME, clock_system()),
         .resync_ms = config->resync_ms,
     };
+    catalogue_source_watch(reconciler->controller.catalogue);
     reconciler->workers = (unsigned)config->workers;
     reconciler->certificate_options = (struct certificate_keeper_options){
         .namespace_ = config->namespace_,
@@ -252,15 +241,26 @@ static void make_controller(struct reconciler *reconciler, const struct reconcil
 static int open_messages(struct reconciler *reconciler, const struct reconciler_config *config,
                          struct error *err)
 {
-    const struct socket_options demand = { .url = config->demand_url,
-                                           .tls_dir = config->bus_tls_dir };
     const struct inbox_options inbox = { .state_url = config->state_url,
                                          .config_check_url = config->config_check_url,
                                          .rejection_url = config->rejection_url,
                                          .tls_dir = config->bus_tls_dir };
-    if (msg_client_open(&demand, &reconciler->demands, err) < 0)
+    if (provisioner_client_open(config->demand_url, config->bus_tls_dir, &reconciler->provisioner,
+                                err) < 0)
         return error_wrap(err, "--demand-url");
+    reconciler->nodes.context = reconciler->provisioner;
     return inbox_open(&inbox, &reconciler->controller, &reconciler->inbox, err);
+}
+
+static void join_replicas(struct reconciler *reconciler, const struct reconciler_config *config)
+{
+    if (!config->replicas_lease)
+        return;
+    AUTO_FREE char *identity = membership_identity();
+    reconciler->members = membership_new(&reconciler->client, config->namespace_, GROUP_NAME,
+                                         identity, reconciler->stop, clock_system(),
+                                         workspace_enqueue_all, &reconciler->controller);
+    reconciler->controller.members = reconciler->members;
 }
 
 /* The certificates come first: the webhook waits for them. */
@@ -270,6 +270,8 @@ static void start_threads(struct reconciler *reconciler)
         &reconciler->certificate_options, &reconciler->client, reconciler->stop, clock_system());
     for (size_t i = 0; i < INFORMERS; i++)
         informer_start(reconciler->informers[i]);
+    if (reconciler->members != NULL)
+        membership_start(reconciler->members);
     if (pthread_create(&reconciler->supervisor, NULL, supervise, reconciler) != 0)
         mem_exhausted();
     reconciler->supervised = true;
@@ -290,6 +292,7 @@ int reconciler_start(const struct reconciler_config *config, struct stop *stop,
         reconciler_stop(reconciler);
         return -1;
     }
+    join_replicas(reconciler, config);
     start_threads(reconciler);
     *out = reconciler;
     return 0;
@@ -306,7 +309,7 @@ void reconciler_probe(struct reconciler *reconciler, struct buf *reasons)
             buf_puts(reasons, "still reading objects from the API server\n");
     }
     certificate_keeper_probe(reconciler->certificates, reasons);
-    msg_client_probe(reconciler->demands, reasons);
+    provisioner_client_probe(reconciler->provisioner, reasons);
     inbox_probe(reconciler->inbox, reasons);
 }
 
@@ -315,18 +318,21 @@ void reconciler_stop(struct reconciler *reconciler)
     if (reconciler == NULL)
         return;
     stop_raise(reconciler->stop);
+    provisioner_client_abort(reconciler->provisioner); /* workers may wait for an answer */
     if (reconciler->supervised)
         pthread_join(reconciler->supervisor, NULL);
     inbox_close(reconciler->inbox);
     certificate_keeper_free(reconciler->certificates);
+    membership_free(reconciler->members);
     for (size_t i = 0; i < INFORMERS; i++)
         informer_free(reconciler->informers[i]);
-    msg_client_close(reconciler->demands);
+    provisioner_client_close(reconciler->provisioner);
     event_recorder_free(reconciler->controller.actor.events);
     if (reconciler->controller.queue != NULL) {
         workqueue_shutdown(reconciler->controller.queue);
         workqueue_free(reconciler->controller.queue);
     }
+    catalogue_source_free(reconciler->controller.catalogue);
     transport_free(reconciler->transport);
     kubeconfig_free(reconciler->kubeconfig);
     free(reconciler);

@@ -12,16 +12,18 @@
 struct reconciler_config {
     const char *kubeconfig;
     const char *namespace_; /* release namespace: Secrets, Leases */
+    bool replicas_lease;    /* share the Workspaces with other replicas */
     const char *cloud;
     const char *preset_registry;
     int64_t nodes_max;
     int64_t workers;
     int64_t resync_ms;
-    const char *demand_url;
+    const char *demand_url; /* by ',', as is the next */
     const char *state_url;
     const char *config_check_url;
     const char *rejection_url;
     const char *bus_tls_dir;
+    const char *catalogue_dir;   /* "" : the compiled-in catalogue alone */
     const char *certificate_dir; /* also write certificates as files here; "" : Secrets only */
     const char *webhook_configuration; /* whose caBundle to keep; "" : none */
     const char *webhook_service;

@@ -8,6 +8,7 @@
 #include "common/base/memory.h"
 #include "common/json/build.h"
 #include "common/json/json.h"
+#include "reconciler/manifest.h"
 
 enum { NAME_DIGITS = 5, CONTENT_BYTES_MAX = JSON_BYTES_MAX };
 
@@ -63,6 +64,44 @@ static cJSON *sorted_copy(const cJSON *raw)
     return copy;
 }
 
+/* The kinds of volumes whose members KAITO does not write in the order of their names. */
+static const struct {
+    const char *kind;
+    const char *members[8];
+} volume_orders[] = {
+    { "secret", { "secretName", "items", "defaultMode", "optional" } },
+    { "configMap", { "name", "items", "defaultMode", "optional" } },
+    { "nfs", { "server", "path", "readOnly" } },
+    { "azureFile", { "secretName", "shareName", "readOnly" } },
+    { "azureDisk", { "diskName", "diskURI", "cachingMode", "fsType", "readOnly", "kind" } },
+    { "csi", { "driver", "readOnly", "fsType", "volumeAttributes", "nodePublishSecretRef" } },
+};
+
+/* The members of `source` in that order, then the others. */
+static cJSON *in_order(const cJSON *source, const char *const *members)
+{
+    cJSON *out = json_new_object();
+    for (size_t i = 0; members[i] != NULL; i++)
+        json_set(out, members[i], json_copy(json_get(source, members[i])));
+    const cJSON *member;
+    cJSON_ArrayForEach(member, source) {
+        if (json_get(out, member->string) == NULL)
+            json_set(out, member->string, json_copy(member));
+    }
+    return out;
+}
+
+static cJSON *volume_json(const cJSON *raw)
+{
+    cJSON *volume = sorted_copy(raw);
+    for (size_t i = 0; i < ARRAY_LEN(volume_orders); i++) {
+        const cJSON *source = json_get(volume, volume_orders[i].kind);
+        if (cJSON_IsObject(source))
+            json_set(volume, volume_orders[i].kind, in_order(source, volume_orders[i].members));
+    }
+    return volume;
+}
+
 static cJSON *selector_json(const struct label_selector *selector)
 {
     if (selector == NULL)
@@ -111,7 +150,7 @@ static cJSON *source_json(const struct data_source *source)
     if (source == NULL)
         return NULL;
     return JOBJ(JV("name", text(source->name)), JV("urls", strings(&source->urls)),
-                JV("volumeSource", sorted_copy(source->volume_source)),
+                JV("volumeSource", volume_json(source->volume_source)),
                 JV("image", text(source->image)),
                 JV("imagePullSecrets", strings(&source->image_pull_secrets)));
 }
@@ -138,7 +177,7 @@ static cJSON *tuning_json(const struct workspace_tuning *tuning)
     const struct data_destination *output = tuning->output;
     cJSON *destination = output == NULL
                              ? NULL
-                             : JOBJ(JV("volumeSource", sorted_copy(output->volume_source)),
+                             : JOBJ(JV("volumeSource", volume_json(output->volume_source)),
                                     JV("image", text(output->image)),
                                     JV("imagePushSecret", text(output->image_push_secret)));
     return JOBJ(JV("preset", preset_json(tuning->preset)), JV("method", text(tuning->method)),
@@ -204,6 +243,72 @@ static bool has_hash(const struct object *revision, const char *hash)
     return own != NULL && strcmp(own, hash) == 0;
 }
 
+/* What Go's types add to a text, or leave out of it. */
+static bool is_zero(const cJSON *value)
+{
+    if (value == NULL || cJSON_IsNull(value) || cJSON_IsFalse(value))
+        return true;
+    if (!cJSON_IsObject(value) && !cJSON_IsArray(value))
+        return false;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, value) {
+        if (cJSON_IsArray(value) || !is_zero(item))
+            return false;
+    }
+    return true;
+}
+
+static bool same_content(const cJSON *a, const cJSON *b);
+
+/* Each member of `a` is in `b`. */
+static bool is_part(const cJSON *a, const cJSON *b)
+{
+    const cJSON *member;
+    cJSON_ArrayForEach(member, a) {
+        if (!is_zero(member) && !same_content(member, json_get(b, member->string)))
+            return false;
+    }
+    return true;
+}
+
+static bool same_content(const cJSON *a, const cJSON *b)
+{
+    if (is_zero(a) || is_zero(b))
+        return is_zero(a) && is_zero(b);
+    if (cJSON_IsObject(a) && cJSON_IsObject(b))
+        return is_part(a, b) && is_part(b, a);
+    if (!cJSON_IsArray(a) || !cJSON_IsArray(b))
+        return json_equal(a, b) || manifest_same_quantity(a, b);
+    const cJSON *x = a->child, *y = b->child;
+    while (x != NULL && y != NULL && same_content(x, y)) {
+        x = x->next;
+        y = y->next;
+    }
+    return x == NULL && y == NULL;
+}
+
+static cJSON *content_json(const struct workspace *ws)
+{
+    return JOBJ(JV("inference", inference_json(ws->inference)),
+                JV("resource", resource_json(ws->resource)), JV("tuning", tuning_json(ws->tuning)));
+}
+
+/* The latest revision with the content of the Workspace, under whatever hash. */
+static const struct object *find_content(const struct workspace *ws,
+                                         const struct object_list *known)
+{
+    AUTO(json) cJSON *content = content_json(ws);
+    const struct object *found = NULL;
+    for (size_t i = 0; i < known->count; i++) {
+        const struct object *one = known->items[i];
+        const cJSON *data = json_get(one->json, "data");
+        if (data != NULL && object_annotation(one, ANNOTATION_HASH) != NULL &&
+            (found == NULL || number_of(one) > number_of(found)) && same_content(data, content))
+            found = one;
+    }
+    return found;
+}
+
 struct revision revision_choose(const struct workspace *ws, const struct object_list *known,
                                 struct arena *arena)
 {
@@ -214,6 +319,13 @@ struct revision revision_choose(const struct workspace *ws, const struct object_
         out.existing = find(known, out.name);
         if (out.existing == NULL || has_hash(out.existing, out.hash))
             break;
+    }
+    if (out.existing == NULL) {
+        out.existing = find_content(ws, known);
+        if (out.existing != NULL) {
+            out.hash = object_annotation(out.existing, ANNOTATION_HASH);
+            out.name = out.existing->key.name;
+        }
     }
     if (out.existing != NULL) {
         out.number = number_of(out.existing);
@@ -241,8 +353,5 @@ cJSON *revision_object(const struct workspace *ws, const struct revision *revisi
                                     JV("ownerReferences", owner_reference_controller(
                                                               WORKSPACE_API_VERSION, WORKSPACE_KIND,
                                                               meta->name, meta->uid)))),
-                JI("revision", revision->number),
-                JV("data", JOBJ(JV("inference", inference_json(ws->inference)),
-                                JV("resource", resource_json(ws->resource)),
-                                JV("tuning", tuning_json(ws->tuning)))));
+                JI("revision", revision->number), JV("data", content_json(ws)));
 }

@@ -20,12 +20,13 @@ struct revision {
     const struct object *surplus;  /* borrowed; the oldest one, when creating exceeds the history */
 };
 
-/* A template or volume source enters with its members sorted by name (KAITO: in the order of its Go
- * types), the rest byte for byte as KAITO writes it. */
+/* Byte for byte what KAITO hashes, but for the pod template and the rarer kinds of volumes: their
+ * members enter sorted by name (KAITO: in the order of its Go types). */
 const char *revision_hash(const struct workspace *ws, struct arena *arena);
 
 /* `known` are the revisions of this Workspace (by owner UID). Content that was there before gets
- * its old number back; a name taken by other content is made longer until it is free. */
+ * its old number back, and the hash it has there: KAITO's for a template is another than ours. A
+ * name taken by other content is made longer until it is free. */
 struct revision revision_choose(const struct workspace *ws, const struct object_list *known,
                                 struct arena *arena);
 

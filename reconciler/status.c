@@ -42,6 +42,20 @@ const char *reason_sanitise(const char *reason, const char *otherwise, struct ar
     return length > 0 ? out : otherwise;
 }
 
+struct finding finding_from(const struct cause_hit *hit, const char *reason)
+{
+    return (struct finding){ .reason = reason != NULL ? reason : hit->cause->code,
+                             .message = hit->message,
+                             .cause = hit->cause,
+                             .object = hit->object,
+                             .next_step = hit->next_step };
+}
+
+const char *finding_code(const struct finding *finding)
+{
+    return finding->cause != NULL ? finding->cause->code : finding->reason;
+}
+
 /* ------------------------------------------------------------------ conditions */
 
 const struct condition *status_condition(const struct workspace_status *status, const char *type)
@@ -59,8 +73,8 @@ bool status_is_true(const struct workspace_status *status, const char *type)
     return condition != NULL && equal(condition->status, "True");
 }
 
-static void set_condition(struct editor *editor, const char *type, bool value,
-                          const struct finding *finding)
+static void set_condition(struct editor *editor, const char *type, bool value, const char *reason,
+                          const char *message)
 {
     struct condition_list *list = &editor->status->conditions;
     const char *status = value ? "True" : "False";
@@ -75,13 +89,13 @@ static void set_condition(struct editor *editor, const char *type, bool value,
     if (!equal(condition->status, status))
         condition->last_transition_time = editor->now;
     condition->status = status;
-    condition->reason = finding->reason;
-    condition->message = arena_strndup(editor->arena, finding->message, MESSAGE_BYTES_MAX);
+    condition->reason = reason;
+    condition->message = arena_strndup(editor->arena, message, MESSAGE_BYTES_MAX);
     condition->observed_generation =
         (struct opt_integer){ .set = true, .value = editor->generation };
 }
 
-static const struct finding *blocker(const struct findings *findings)
+const struct finding *findings_blocker(const struct findings *findings)
 {
     const struct finding *order[] = { &findings->stalled, &findings->resource, &findings->workload,
                                       &findings->succeeded };
@@ -95,31 +109,63 @@ static const struct finding *blocker(const struct findings *findings)
 /* Ready, Reconciling and Stalled, as kstatus reads them. */
 static void set_summary(struct editor *editor, bool ready, bool stalled, const struct finding *why)
 {
-    static const struct finding not_stalled = { .reason = "NotStalled",
-                                                .message = "nothing waits for the user" };
-    static const struct finding settled = { .reason = "Settled",
-                                            .message = "the Workspace is as its spec says" };
-    static const struct finding waits = { .reason = "Stalled",
-                                          .message = "waits for a change of the spec or of what it "
-                                                     "names" };
-    set_condition(editor, CONDITION_READY, ready, why);
-    set_condition(editor, CONDITION_RECONCILING, !ready && !stalled,
-                  ready     ? &settled
-                  : stalled ? &waits
-                            : why);
-    set_condition(editor, CONDITION_STALLED, stalled, stalled ? why : &not_stalled);
+    const char *code = finding_code(why);
+    set_condition(editor, CONDITION_READY, ready, code, why->message);
+    if (ready)
+        set_condition(editor, CONDITION_RECONCILING, false, "Settled",
+                      "the Workspace is as its spec says");
+    else if (stalled)
+        set_condition(editor, CONDITION_RECONCILING, false, "Stalled",
+                      "waits for a change of the spec or of what it names");
+    else
+        set_condition(editor, CONDITION_RECONCILING, true, code, why->message);
+    if (stalled)
+        set_condition(editor, CONDITION_STALLED, true, code, why->message);
+    else
+        set_condition(editor, CONDITION_STALLED, false, "NotStalled", "nothing waits for the user");
+}
+
+static void set_finding(struct editor *editor, const char *type, const struct finding *finding)
+{
+    set_condition(editor, type, finding->ok, finding->reason, finding->message);
 }
 
 static void set_conditions(struct editor *editor, const struct findings *findings)
 {
     if (findings->nodes_known) {
-        set_condition(editor, CONDITION_NODES_READY, findings->nodes.ok, &findings->nodes);
-        set_condition(editor, CONDITION_NODECLAIM_READY, findings->claims.ok, &findings->claims);
+        set_finding(editor, CONDITION_NODES_READY, &findings->nodes);
+        set_finding(editor, CONDITION_NODECLAIM_READY, &findings->claims);
     }
-    set_condition(editor, CONDITION_RESOURCE_READY, findings->resource.ok, &findings->resource);
-    set_condition(editor, findings->workload_condition, findings->workload.ok, &findings->workload);
-    set_condition(editor, CONDITION_SUCCEEDED, findings->succeeded.ok, &findings->succeeded);
-    set_summary(editor, findings->succeeded.ok, !findings->stalled.ok, blocker(findings));
+    set_finding(editor, CONDITION_RESOURCE_READY, &findings->resource);
+    set_finding(editor, findings->workload_condition, &findings->workload);
+    set_finding(editor, CONDITION_SUCCEEDED, &findings->succeeded);
+    set_summary(editor, findings->succeeded.ok, !findings->stalled.ok, findings_blocker(findings));
+}
+
+static size_t place_of_condition(const struct condition *condition)
+{
+    static const char *const order[] = {
+        CONDITION_READY,           CONDITION_RECONCILING, CONDITION_STALLED,
+        CONDITION_NODECLAIM_READY, CONDITION_NODES_READY, CONDITION_RESOURCE_READY,
+        CONDITION_INFERENCE_READY, CONDITION_JOB_STARTED, CONDITION_SUCCEEDED,
+        CONDITION_DELETING,
+    };
+    size_t i = 0;
+    while (i < ARRAY_LEN(order) && !equal(order[i], condition->type))
+        i++;
+    return i;
+}
+
+/* Always in the same order, whichever was found first; those of others behind, in their own. */
+static void order_conditions(struct condition_list *list)
+{
+    for (size_t i = 1; i < list->count; i++) {
+        struct condition moved = list->items[i];
+        size_t j = i;
+        for (; j > 0 && place_of_condition(&list->items[j - 1]) > place_of_condition(&moved); j--)
+            list->items[j] = list->items[j - 1];
+        list->items[j] = moved;
+    }
 }
 
 /* ------------------------------------------------------------------ timeline */
@@ -148,7 +194,7 @@ static void step(struct editor *editor, const char *phase, const char *start, bo
     }
     if (done && entry->end == NULL)
         entry->end = editor->now;
-    entry->cause = done ? NULL : why->reason;
+    entry->cause = done ? NULL : finding_code(why);
     entry->object = done ? NULL : why->object;
     entry->next_step = done ? NULL : why->next_step;
     entry->message = done ? NULL : arena_strndup(editor->arena, why->message, MESSAGE_BYTES_MAX);
@@ -165,7 +211,7 @@ static void set_timeline(struct editor *editor, const struct workspace *ws,
     step(editor, PHASE_NODES, editor->now, findings->resource.ok, &findings->resource);
     if (!findings->resource.ok)
         return;
-    step(editor, findings->phase, editor->now, findings->succeeded.ok, blocker(findings));
+    step(editor, findings->phase, editor->now, findings->succeeded.ok, findings_blocker(findings));
 }
 
 /* ------------------------------------------------------------------ plan */
@@ -230,12 +276,15 @@ struct workspace_status status_make(const struct workspace *ws, const struct fin
     status.observed_generation =
         (struct opt_integer){ .set = true, .value = ws->metadata->generation.value };
     if (findings->deleting) {
-        set_condition(&editor, CONDITION_DELETING, true, &findings->deletion);
+        set_condition(&editor, CONDITION_DELETING, true, findings->deletion.reason,
+                      findings->deletion.message);
         set_summary(&editor, false, false, &findings->deletion);
+        order_conditions(&status.conditions);
         step(&editor, PHASE_RELEASE, editor.now, false, &findings->deletion);
         return status;
     }
     set_conditions(&editor, findings);
+    order_conditions(&status.conditions);
     set_timeline(&editor, ws, findings);
     if (findings->nodes_known)
         status.worker_nodes = findings->worker_nodes;

@@ -9,6 +9,7 @@
 
 #include "common/api/workspace.h"
 #include "common/base/arena.h"
+#include "common/causes/causes.h"
 #include "common/plan/plan.h"
 
 /* Phases of the timeline, in their order; the last but one is one of two. */
@@ -18,14 +19,19 @@
 #define PHASE_TUNING   "TuningCompleted"
 #define PHASE_RELEASE  "Released"
 
-/* One question and its answer. `object` and `next_step` may be NULL. */
+/* One question and its answer. `cause`, `object` and `next_step` may be NULL. */
 struct finding {
     bool ok;
-    const char *reason;
+    const char *reason; /* of the condition: KAITO's word where it has one */
     const char *message;
-    const char *object;    /* "NodeClaim/ws1234" */
-    const char *next_step; /* what the user can do */
+    const struct cause *cause; /* its code is told in Ready, in the timeline and in events */
+    const char *object;        /* "NodeClaim/ws1234" */
+    const char *next_step;     /* what the user can do */
 };
+
+/* What was found, under KAITO's reason; NULL: under its own code. */
+struct finding finding_from(const struct cause_hit *hit, const char *reason);
+const char *finding_code(const struct finding *finding);
 
 struct findings {
     int64_t now_ms;
@@ -42,6 +48,9 @@ struct findings {
     struct finding stalled;   /* ok: not stalled */
     const char *state;        /* NULL: stays */
 };
+
+/* What keeps the Workspace from being ready; `succeeded` when nothing does. */
+const struct finding *findings_blocker(const struct findings *findings);
 
 struct workspace_status status_make(const struct workspace *ws, const struct findings *findings,
                                     struct arena *arena);

@@ -1,10 +1,10 @@
 #include "reconciler/workload.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "common/json/build.h"
 #include "common/json/json.h"
+#include "reconciler/adoption.h"
 #include "reconciler/inference_manifest.h"
 #include "reconciler/pod_trouble.h"
 #include "reconciler/tuning_manifest.h"
@@ -56,13 +56,15 @@ static enum standing standing_of(const struct snapshot *snapshot, const struct g
     return STANDING_WAIT;
 }
 
-static const char *foreign(const struct snapshot *snapshot, const struct gvr *gvr,
-                           const struct object *live)
+static bool foreign(const struct snapshot *snapshot, const struct gvr *gvr,
+                    const struct object *live, struct cause_hit *problem)
 {
-    return arena_printf(snapshot->arena,
-                        "%s %s/%s exists and does not belong to this Workspace; delete it, or "
-                        "give the Workspace another name",
-                        gvr->kind, live->key.namespace_, live->key.name);
+    const struct cause_place place = { .kind = gvr->kind,
+                                       .namespace_ = live->key.namespace_,
+                                       .name = live->key.name };
+    *problem = cause_hit_make(CAUSE_NAME_TAKEN, &place, "it exists and is not of this Workspace",
+                              snapshot->arena);
+    return false;
 }
 
 static struct note created_note(const struct snapshot *snapshot, const struct gvr *gvr)
@@ -74,9 +76,9 @@ static struct note created_note(const struct snapshot *snapshot, const struct gv
 }
 
 /* Applies the manifest (taken) unless the cluster has it already. */
-static const char *ensure(const struct snapshot *snapshot, const struct gvr *gvr,
-                          const struct object *live, cJSON *take, bool is_workload,
-                          struct decision *out)
+static bool ensure(const struct snapshot *snapshot, const struct gvr *gvr,
+                   const struct object *live, cJSON *take, struct decision *out,
+                   struct cause_hit *problem)
 {
     cJSON *manifest = take;
     enum standing standing = standing_of(snapshot, gvr, live, out);
@@ -86,50 +88,43 @@ static const char *ensure(const struct snapshot *snapshot, const struct gvr *gvr
                                                              .gvr = gvr,
                                                              .key = key_of(snapshot, manifest),
                                                              .body = manifest });
-        if (is_workload && standing == STANDING_FREE)
+        if (gvr == &GVR_STATEFULSET && standing == STANDING_FREE)
             action->done = created_note(snapshot, gvr);
-        return NULL;
+        return true;
     }
     json_free(manifest);
-    return standing == STANDING_FOREIGN ? foreign(snapshot, gvr, live) : NULL;
+    return standing != STANDING_FOREIGN || foreign(snapshot, gvr, live, problem);
 }
 
-static const char *ensure_inference(const struct snapshot *snapshot,
-                                    const struct manifest_context *ctx, struct decision *out)
+static bool ensure_inference(const struct snapshot *snapshot, const struct manifest_context *ctx,
+                             struct decision *out, struct cause_hit *problem)
 {
-    const char *problem = ensure(snapshot, &GVR_SERVICE, snapshot->headless,
-                                 inference_headless_service(ctx), false, out);
-    if (problem == NULL)
-        problem =
-            ensure(snapshot, &GVR_SERVICE, snapshot->service, inference_service(ctx), false, out);
-    if (problem == NULL)
-        problem = ensure(snapshot, &GVR_STATEFULSET, snapshot->stateful_set,
-                         inference_stateful_set(ctx), true, out);
-    return problem;
-}
-
-static bool has_revision(const struct object *job, int64_t revision)
-{
-    char text[24];
-    snprintf(text, sizeof(text), "%lld", (long long)revision);
-    const char *own = object_annotation(job, ANNOTATION_REVISION);
-    return own != NULL && strcmp(own, text) == 0;
+    if (!ensure(snapshot, &GVR_SERVICE, snapshot->headless, inference_headless_service(ctx), out,
+                problem) ||
+        !ensure(snapshot, &GVR_SERVICE, snapshot->service, inference_service(ctx), out, problem))
+        return false;
+    if (adoption_applies(snapshot)) {
+        adoption_ensure(snapshot, ctx, inference_stateful_set(ctx), out);
+        return true;
+    }
+    return ensure(snapshot, &GVR_STATEFULSET, snapshot->stateful_set, inference_stateful_set(ctx),
+                  out, problem);
 }
 
 /* A Job cannot be changed: other content means another Job, made when the old one is gone. */
-static const char *ensure_tuning(const struct snapshot *snapshot,
-                                 const struct manifest_context *ctx, struct decision *out)
+static bool ensure_tuning(const struct snapshot *snapshot, const struct manifest_context *ctx,
+                          struct decision *out, struct cause_hit *problem)
 {
     const struct object *live = snapshot->job;
     switch (standing_of(snapshot, &GVR_JOB, live, out)) {
     case STANDING_FOREIGN:
-        return foreign(snapshot, &GVR_JOB, live);
+        return foreign(snapshot, &GVR_JOB, live, problem);
     case STANDING_WAIT:
-        return NULL;
+        return true;
     case STANDING_OURS:
-        if (!has_revision(live, ctx->revision))
+        if (!adoption_has_revision(live, ctx->revision))
             remove_object(&GVR_JOB, live, out);
-        return NULL;
+        return true;
     case STANDING_FREE:
         break;
     }
@@ -147,14 +142,14 @@ static const char *ensure_tuning(const struct snapshot *snapshot,
                                  .uid = snapshot->workspace->uid,
                                  .exclusive = true,
                                  .done = created_note(snapshot, &GVR_JOB) });
-    return NULL;
+    return true;
 }
 
-const char *workload_ensure(const struct snapshot *snapshot, const struct manifest_context *ctx,
-                            struct decision *out)
+bool workload_ensure(const struct snapshot *snapshot, const struct manifest_context *ctx,
+                     struct decision *out, struct cause_hit *problem)
 {
-    return ctx->ws->tuning != NULL ? ensure_tuning(snapshot, ctx, out)
-                                   : ensure_inference(snapshot, ctx, out);
+    return ctx->ws->tuning != NULL ? ensure_tuning(snapshot, ctx, out, problem)
+                                   : ensure_inference(snapshot, ctx, out, problem);
 }
 
 bool workload_remove(const struct snapshot *snapshot, struct decision *out)
@@ -176,16 +171,31 @@ bool workload_remove(const struct snapshot *snapshot, struct decision *out)
 
 /* ------------------------------------------------------------------ how it fares */
 
-static struct finding pods_finding(const struct snapshot *snapshot, const char *pending,
-                                   const char *message)
+static struct cause_context cause_context(const struct findings *findings)
 {
-    struct pod_trouble trouble;
-    if (!pod_trouble_find(&snapshot->pods, snapshot->arena, &trouble))
-        return (struct finding){ .reason = pending, .message = message };
-    return (struct finding){ .reason = trouble.reason,
-                             .message = trouble.message,
-                             .object = arena_printf(snapshot->arena, "Pod/%s", trouble.pod),
-                             .next_step = trouble.next_step };
+    return (struct cause_context){
+        .now_ms = findings->now_ms,
+        .startup_budget_s = findings->plan != NULL ? findings->plan->startup_budget_s : 0,
+    };
+}
+
+/* What its pods say, or else what `kind` of object the workload is says; `reason` is told where
+ * nothing is wrong. */
+static struct finding workload_finding(const struct snapshot *snapshot, const char *kind,
+                                       const struct object *workload, const char *reason,
+                                       const struct findings *findings)
+{
+    const struct cause_context ctx = cause_context(findings);
+    const struct cause_place place = { .kind = kind,
+                                       .namespace_ = snapshot->workspace->key.namespace_,
+                                       .name = snapshot->workspace->key.name };
+    struct cause_hit hit;
+    if (pod_trouble_find(&snapshot->pods, &ctx, snapshot->arena, &hit))
+        return finding_from(&hit, pod_trouble_reason(hit.cause));
+    if (workload == NULL || !causes_in(kind, workload->json, &ctx, snapshot->arena, &hit) ||
+        hit.cause->weight == CAUSE_WAITS) /* without counts: each change would be a write */
+        hit = cause_hit_make(CAUSE_WORKLOAD_STARTING, &place, NULL, snapshot->arena);
+    return finding_from(&hit, reason);
 }
 
 static const struct finding succeeded = { .ok = true,
@@ -222,12 +232,13 @@ static void inference_findings(const struct snapshot *snapshot, bool resource_re
         out->state = "Ready";
         return;
     }
-    out->workload = pods_finding(snapshot, "WorkspaceInferenceStatusPending",
-                                 resource_ready ? "waiting until all pods of the workload are ready"
-                                                : "the workload is made when the nodes are ready");
-    if (resource_ready && out->workload.object == NULL)
-        out->workload.object =
-            arena_printf(snapshot->arena, "StatefulSet/%s", snapshot->workspace->key.name);
+    if (resource_ready || snapshot->pods.count > 0)
+        out->workload = workload_finding(snapshot, "StatefulSet", ours ? set : NULL,
+                                         "WorkspaceInferenceStatusPending", out);
+    else
+        out->workload =
+            (struct finding){ .reason = "WorkspaceInferenceStatusPending",
+                              .message = "the workload is made when the nodes are ready" };
     out->succeeded = pending;
     bool was_ready = strcmp(old_state, "Ready") == 0 || strcmp(old_state, "NotReady") == 0;
     out->state = was_ready ? "NotReady" : "Pending";
@@ -255,19 +266,38 @@ static bool has_started(const struct snapshot *snapshot, const cJSON *job)
             known->observed_generation.value == snapshot->workspace->generation);
 }
 
-static struct finding failed_finding(const struct snapshot *snapshot)
+/* What a container says of itself says more than the Job, which only counts. */
+static struct finding failed_finding(const struct snapshot *snapshot,
+                                     const struct findings *findings)
 {
-    const char *message =
-        json_string_at(snapshot->job->json, "status.conditions[type=Failed].message");
-    return (struct finding){
-        .reason = "WorkspaceTuningJobStatusFailed",
-        .message = arena_printf(snapshot->arena, "Job %s failed: %s", snapshot->job->key.name,
-                                message != NULL ? message : "see its pods"),
-        .object = arena_printf(snapshot->arena, "Job/%s", snapshot->job->key.name),
-        .next_step =
-            "read the log of its pods, put right what they say, then delete the Job to run "
-            "it again",
-    };
+    const struct cause_context ctx = cause_context(findings);
+    const struct cause_place place = { .kind = "Job",
+                                       .namespace_ = snapshot->job->key.namespace_,
+                                       .name = snapshot->job->key.name };
+    struct cause_hit job, pod;
+    if (!causes_in("Job", snapshot->job->json, &ctx, snapshot->arena, &job))
+        job = cause_hit_make(CAUSE_JOB_FAILED, &place, NULL, snapshot->arena);
+    if (!pod_trouble_find(&snapshot->pods, &ctx, snapshot->arena, &pod) ||
+        cause_hit_outranks(&job, &pod))
+        return finding_from(&job, "WorkspaceTuningJobStatusFailed");
+    struct finding out = finding_from(&pod, "WorkspaceTuningJobStatusFailed");
+    out.message = arena_printf(snapshot->arena, "%s; then delete Job %s to run it again",
+                               pod.message, snapshot->job->key.name);
+    return out;
+}
+
+static struct finding running_finding(const struct snapshot *snapshot,
+                                      const struct findings *findings)
+{
+    const struct cause_context ctx = cause_context(findings);
+    const struct cause_place place = { .kind = "Job",
+                                       .namespace_ = snapshot->workspace->key.namespace_,
+                                       .name = snapshot->workspace->key.name };
+    struct cause_hit hit;
+    if (pod_trouble_find(&snapshot->pods, &ctx, snapshot->arena, &hit))
+        return finding_from(&hit, pod_trouble_reason(hit.cause));
+    hit = cause_hit_make(CAUSE_TUNING_RUNNING, &place, NULL, snapshot->arena);
+    return finding_from(&hit, "workspacePending");
 }
 
 static void tuning_findings(const struct snapshot *snapshot, struct findings *out)
@@ -282,7 +312,7 @@ static void tuning_findings(const struct snapshot *snapshot, struct findings *ou
     out->workload_condition = CONDITION_JOB_STARTED;
     out->succeeded = pending;
     if (job != NULL && job_is(job, "Failed")) {
-        out->workload = failed_finding(snapshot);
+        out->workload = failed_finding(snapshot, out);
         out->stalled = out->workload;
         out->succeeded = out->workload;
         out->succeeded.reason = "workspaceFailed";
@@ -294,11 +324,11 @@ static void tuning_findings(const struct snapshot *snapshot, struct findings *ou
         out->state = "Succeeded";
     } else if (job != NULL && has_started(snapshot, job)) {
         out->workload = started;
-        out->succeeded = pods_finding(snapshot, "workspacePending", "tuning is running");
+        out->succeeded = running_finding(snapshot, out);
         out->state = "Running";
     } else {
-        out->workload = pods_finding(snapshot, "WorkspaceTuningJobStatusPending",
-                                     "the tuning job has not started yet");
+        out->workload = workload_finding(snapshot, "Job", job != NULL ? live : NULL,
+                                         "WorkspaceTuningJobStatusPending", out);
         out->state = "Pending";
     }
 }

@@ -22,7 +22,7 @@ static int ask_for_nodes(const struct workspace_controller *controller,
             observe_release(observer, snapshot);
         return 0;
     }
-    if (planning->reason != NULL)
+    if (planning->why.cause != NULL)
         return 0;
     observe_demand(observer, plan, snapshot);
     bool makes_workload = snapshot->stateful_set == NULL &&
@@ -58,7 +58,7 @@ static int carry_out(const struct workspace_controller *controller, struct decis
         log_warn("workspace", "the API server refuses the workload",
                  KV("namespace", snapshot->workspace->key.namespace_),
                  KV("name", snapshot->workspace->key.name), KVERR(err));
-        decision_stall(decision, snapshot, "WorkloadRejected", err->message);
+        decision_stall(decision, snapshot, err->message);
         result->requeue_after_ms = REQUEUE_REFUSED_MS;
     }
     return act_status(&controller->actor, decision, snapshot, err) < 0 ? -1 : 0;
@@ -94,12 +94,18 @@ static int reconcile(const struct workspace_controller *controller, struct objec
 int workspace_reconcile(void *context, const char *key, struct reconcile_result *result,
                         struct error *err)
 {
-    struct workspace_controller *controller = context;
+    const struct workspace_controller *controller = context;
+    result->requeue_after_ms = 0;
+    if (!membership_owns(controller->members, key))
+        return 0;
+    AUTO(catalogue)
+    const struct catalogue *catalogue = catalogue_source_acquire(controller->catalogue);
+    struct workspace_controller current = *controller;
     AUTO(arena) struct arena arena = ARENA_INIT;
     char buffer[OBJECT_KEY_BYTES];
 
-    result->requeue_after_ms = 0;
-    int outcome = reconcile(controller, object_key_parse(key, buffer), &arena, result, err);
+    current.observer.catalogue = current.settings.plan.catalogue = catalogue;
+    int outcome = reconcile(&current, object_key_parse(key, buffer), &arena, result, err);
     if (outcome < 0 && err->code == ERR_CONFLICT) {
         /* Our copy was old. The new one is on its way, or here already. */
         log_debug("workspace", "stale copy, again", KV("workspace", key), KVERR(err));
@@ -185,4 +191,21 @@ void workspace_enqueue_restless(struct workspace_controller *controller)
         if (!is_at_rest(list.items[i]))
             workspace_enqueue(controller, list.items[i]->key);
     }
+}
+
+/* ------------------------------------------------------------------ replicas */
+
+bool workspace_is_ours(const struct workspace_controller *controller, struct object_key key)
+{
+    char text[OBJECT_KEY_BYTES];
+    return membership_owns(controller->members, object_key_format(key, text));
+}
+
+void workspace_enqueue_all(void *context)
+{
+    struct workspace_controller *controller = context;
+    AUTO(object_list)
+    struct object_list list = store_list(controller->observer.listers->workspaces);
+    for (size_t i = 0; i < list.count; i++)
+        workspace_enqueue(controller, list.items[i]->key);
 }

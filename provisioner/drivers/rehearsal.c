@@ -12,11 +12,11 @@
 #include "common/json/build.h"
 #include "common/json/json.h"
 #include "common/k8s/store.h"
+#include "provisioner/drain.h"
 #include "provisioner/driver.h"
 
 enum {
     DRAIN_MS = 30 * 1000, /* pods have so long to leave a machine that is given back */
-    DRAIN_POLL_MS = 250,
 };
 
 struct rehearsal {
@@ -46,9 +46,11 @@ static const char *instance_type_of(const struct object *claim)
 }
 
 static int launch(struct driver *driver, const struct object *claim,
-                  char provider_id[PROVIDER_ID_BYTES], struct error *err)
+                  char provider_id[PROVIDER_ID_BYTES], struct driver_pending *pending,
+                  struct error *err)
 {
     (void)driver;
+    (void)pending;
     if (instance_type_of(claim) == NULL)
         return error_set(err, ERR_TERMINAL, "spec.requirements names no instance type");
     provider_id_of(claim, provider_id);
@@ -77,8 +79,10 @@ static cJSON *node_labels(const struct object *claim)
 
 static cJSON *node_capacity(struct rehearsal *self, const struct object *claim)
 {
+    AUTO(catalogue)
+    const struct catalogue *catalogue = catalogue_source_acquire(self->options.catalogue);
     const struct machine *machine =
-        catalogue_machine(self->options.catalogue, self->options.cloud, instance_type_of(claim));
+        catalogue_machine(catalogue, self->options.cloud, instance_type_of(claim));
     int64_t gpus = machine != NULL && machine_runs_cuda(machine) ? machine->gpus.value : 0;
     const char *storage = json_string_at(claim->json, "spec.resources.requests.storage");
     return JOBJ(JS("cpu", "24"), JS("memory", "220Gi"), JS("pods", "110"),
@@ -131,48 +135,12 @@ static int advance(struct driver *driver, const struct object *claim, int64_t la
     return 0;
 }
 
-static void keep_pod(void *context, const struct object *pod)
-{
-    struct object_list *pods = context;
-    const char *owner = json_string_at(object_controller(pod), "kind");
-    if (owner != NULL && strcmp(owner, "DaemonSet") == 0)
-        return; /* would only come back */
-    pods->items = mem_realloc(pods->items, (pods->count + 1) * sizeof(*pods->items));
-    pods->items[pods->count++] = object_ref(pod);
-}
-
-/* 1 while pods are still leaving, 0 when none is left or they had their time. */
-static int drain(struct rehearsal *self, const struct object *claim, int64_t *wait_ms,
-                 struct error *err)
-{
-    const char *deleted = json_string_at(claim->json, "metadata.deletionTimestamp");
-    int64_t since;
-    if (deleted == NULL || rfc3339_parse(deleted, &since) < 0 ||
-        clock_realtime(self->options.clock) - since > DRAIN_MS)
-        return 0;
-
-    AUTO_FREE char *selector = mem_printf("spec.nodeName=%s", claim->key.name);
-    const struct list_options options = { .field_selector = selector };
-    AUTO_FREE char *version = NULL;
-    AUTO(object_list) struct object_list pods = { 0 };
-    if (k8s_list(self->options.client, &GVR_POD, &options, keep_pod, &pods, &version, err) < 0)
-        return -1;
-    for (size_t i = 0; i < pods.count; i++) {
-        if (pods.items[i]->deleting)
-            continue;
-        /* A budget may forbid it for now: asked again until the pods' time is over. */
-        if (k8s_evict(self->options.client, pods.items[i], err) < 0 && err->code != ERR_THROTTLED)
-            return -1;
-    }
-    *wait_ms = DRAIN_POLL_MS;
-    return pods.count > 0 ? 1 : 0;
-}
-
 static int terminate(struct driver *driver, const struct object *claim, int64_t *wait_ms,
                      struct error *err)
 {
     struct rehearsal *self = self_of(driver);
-    int leaving = drain(self, claim, wait_ms, err);
+    int leaving = drain_node(self->options.client, self->options.clock, claim, claim->key.name,
+                             DRAIN_MS, wait_ms, err);
     if (leaving != 0)
         return leaving;
     const struct delete_options options = { 0 };

@@ -183,6 +183,54 @@ static void test_claims_missing_adopts_claims_without_our_mark(void **state)
     assert_int_equal(claims_missing(&demand, &existing, ordinals), 0);
 }
 
+/* A claim of demand_for's Workspace with this ordinal and a second of creation. */
+static const struct object *claim_made(int64_t ordinal, int second, bool deleting)
+{
+    char name[CLAIM_NAME_BYTES];
+    claim_name("uid-1", ordinal, name);
+    AUTO_FREE char *text = mem_printf(
+        "{\"metadata\":{\"name\":\"%s\",\"uid\":\"u\",\"annotations\":{"
+        "\"kaito.sh/workspace-uid\":\"uid-1\"},\"creationTimestamp\":\"2026-01-01T00:00:0%dZ\"%s}}",
+        name, second, deleting ? ",\"deletionTimestamp\":\"2026-01-01T00:00:09Z\"" : "");
+    return object_of(text);
+}
+
+static void test_claims_surplus(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what;
+        int64_t count;
+        const char *existing; /* a claim: its ordinal, the second it was made in, 'd' or ' ' */
+        const char *expected; /* ordinals */
+    } cases[] = {
+        { "nothing there", 1, "", "" },
+        { "as many as wanted", 2, "00 10 ", "" },
+        { "one too many of equal age: the higher ordinal", 1, "00 10 ", "1" },
+        { "the younger one, whatever its ordinal", 1, "05 12 ", "0" },
+        { "one on its way out does not count", 1, "00d15 ", "" },
+        { "nor is it named", 1, "00d15 25 ", "2" },
+        { "an old one of a high ordinal stays", 2, "05 15 21 ", "1" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct node_demand demand = demand_for(cases[i].count);
+        const struct object *items[8], *surplus[8];
+        struct object_list existing = { .items = items };
+        for (const char *p = cases[i].existing; *p != '\0'; p += 3)
+            items[existing.count++] = claim_made(p[0] - '0', p[1] - '0', p[2] == 'd');
+        size_t count = claims_surplus(&demand, &existing, surplus);
+        assert_int_equal(count, strlen(cases[i].expected));
+        for (size_t k = 0; k < count; k++) {
+            char name[CLAIM_NAME_BYTES];
+            claim_name("uid-1", cases[i].expected[k] - '0', name);
+            if (strcmp(surplus[k]->key.name, name) != 0)
+                fail_msg("%s: %s", cases[i].what, surplus[k]->key.name);
+        }
+        for (size_t k = 0; k < existing.count; k++)
+            object_unref(items[k]);
+    }
+}
+
 #define CONDITION(type, status, reason, message)                            \
     "{\"type\":\"" type "\",\"status\":\"" status "\",\"reason\":\"" reason \
     "\",\"message\":\"" message "\"}"
@@ -264,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_claims_missing),
         cmocka_unit_test(test_claims_missing_ignores_an_earlier_life),
         cmocka_unit_test(test_claims_missing_adopts_claims_without_our_mark),
+        cmocka_unit_test(test_claims_surplus),
         cmocka_unit_test(test_claim_observe),
         cmocka_unit_test(test_claim_observe_without_gpus_to_expect),
     };

@@ -78,7 +78,6 @@ static int set_up(void **state)
         .nodes = world->informers[1],
         .workspaces = world->informers[2],
         .events = world->events,
-        .catalogue = catalogue_builtin(),
         .cloud = "azure",
         .clock = clock_system(),
     };

@@ -122,7 +122,6 @@ static int set_up(void **state)
         world->informers[i] =
             informer_new(&world->client, &options[i], &world->stop, clock_system());
     const struct driver_options driver = { .client = &world->client,
-                                           .catalogue = catalogue_builtin(),
                                            .cloud = "azure",
                                            .clock = clock_system() };
     world->driver = driver_rehearsal_new(&driver);

@@ -152,7 +152,7 @@ static void test_decide_claim_failed(void **state)
     assert_says(&scene, CONDITION_NODECLAIM_READY, "False", "NoQuota");
     assert_says(&scene, CONDITION_RESOURCE_READY, "False", "NoQuota");
     assert_says(&scene, CONDITION_STALLED, "False", "NotStalled");
-    assert_true(tells(&scene.decision, "NoQuota"));
+    assert_true(tells(&scene.decision, "CloudQuotaExceeded"));
     scene_close(&scene);
 }
 
@@ -225,7 +225,7 @@ static void test_decide_deletion(void **state)
         { NODES_ANSWERED, 0, false, "patch Workspace", NULL },
         { NODES_ANSWERED, 1, false, "", "waiting for NodeClaims to go: ws1" },
         { NODES_ANSWERED, 0, true, "", "waiting for the workload to go" },
-        { NODES_UNREACHABLE, 0, false, "", "cannot release the nodes: gone" },
+        { NODES_UNREACHABLE, 0, false, "", "the provisioner refuses: gone" },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct scene scene;
@@ -243,9 +243,9 @@ static void test_decide_deletion(void **state)
         assert_string_equal(actions_text(&scene.decision, &scene.arena), rows[i].actions);
         assert_int_equal(scene.decision.has_status, rows[i].message != NULL);
         if (rows[i].message != NULL)
-            assert_string_equal(
-                status_condition(&scene.decision.status, CONDITION_DELETING)->message,
-                rows[i].message);
+            assert_non_null(
+                strstr(status_condition(&scene.decision.status, CONDITION_DELETING)->message,
+                       rows[i].message));
         scene_close(&scene);
     }
 }
@@ -272,7 +272,7 @@ static void test_decision_stall(void **state)
     scene_open(&scene, "", "");
     nodes_ready(&scene);
     scene_decide(&scene);
-    decision_stall(&scene.decision, &scene.snapshot, "WorkloadRejected", "quota");
+    decision_stall(&scene.decision, &scene.snapshot, "quota");
     assert_says(&scene, CONDITION_STALLED, "True", "WorkloadRejected");
     assert_says(&scene, CONDITION_RESOURCE_READY, "True", "workspaceResourceStatusSuccess");
     assert_true(tells(&scene.decision, "WorkloadRejected"));

@@ -13,6 +13,7 @@
 #define WAITING(reason, message)                                                          \
     "\"containerStatuses\":[{\"name\":\"c\",\"state\":{\"waiting\":{\"reason\":\"" reason \
     "\",\"message\":\"" message "\"}}}]"
+#define OF_JOB "\"ownerReferences\":[{\"kind\":\"Job\",\"name\":\"j\",\"controller\":true}]"
 #define UNSCHEDULABLE                                                                        \
     "\"phase\":\"Pending\",\"conditions\":[{\"type\":\"PodScheduled\",\"status\":\"False\"," \
     "\"reason\":\"Unschedulable\",\"message\":\"0/3 nodes are available\"}]"
@@ -23,16 +24,16 @@ static const struct {
 } rows[] = {
     { { POD("p", "\"phase\":\"Running\"") }, NULL, NULL },
     { { POD("p", WAITING("ContainerCreating", "")) }, NULL, NULL },
-    { { POD("p", WAITING("ErrImagePull", "not found")) }, "ImagePullError", "Pod p: not found" },
+    { { POD("p", WAITING("ErrImagePull", "not found")) }, "ImagePullError", "Pod/p: " },
     { { POD("p", WAITING("ImagePullBackOff", "back-off")) }, "ImagePullError", "back-off" },
     { { POD("p", WAITING("CreateContainerConfigError", "secret x not found")) },
       "ContainerStartError",
       "secret x" },
-    { { POD("p", WAITING("CrashLoopBackOff", "")) }, "ContainerCrashLoopBackOff", "Pod p" },
+    { { POD("p", WAITING("CrashLoopBackOff", "")) }, "ContainerCrashLoopBackOff", "Pod/p" },
     { { POD("p", "\"containerStatuses\":[{\"name\":\"c\",\"state\":{\"running\":{}},\"lastState\":"
                  "{\"terminated\":{\"reason\":\"OOMKilled\"}}}]") },
       "ContainerOOMKilled",
-      "container c ran out of memory" },
+      "the container ran out of memory: container c" },
     { { POD("p", "\"initContainerStatuses\":[{\"name\":\"i\",\"state\":{\"terminated\":"
                  "{\"reason\":\"OOMKilled\"}}}]") },
       "ContainerOOMKilled",
@@ -46,13 +47,23 @@ static const struct {
       "memory" },
     { { POD("p", "\"phase\":\"Failed\",\"reason\":\"Evicted\"") }, "PodEvicted", "evicted" },
     { { POD("p", UNSCHEDULABLE) }, "Unschedulable", "0/3 nodes" },
+    /* a Job's next attempt is at work */
+    { { "{\"metadata\":{\"name\":\"p\"," OF_JOB "},\"status\":{\"phase\":\"Failed\","
+        "\"reason\":\"Evicted\"}}",
+        "{\"metadata\":{\"name\":\"q\"," OF_JOB "},\"status\":{\"phase\":\"Running\"}}" },
+      NULL,
+      NULL },
+    { { "{\"metadata\":{\"name\":\"p\"," OF_JOB "},\"status\":{\"phase\":\"Failed\","
+        "\"reason\":\"Evicted\"}}" },
+      "PodEvicted",
+      "Pod/p" },
     /* the more telling one first, whichever pod it is on */
     { { POD("p", UNSCHEDULABLE), POD("q", WAITING("ErrImagePull", "gone")) },
       "ImagePullError",
-      "Pod q: gone" },
+      "Pod/q: " },
     { { POD("p", WAITING("CrashLoopBackOff", "x")), POD("q", WAITING("ErrImagePull", "y")) },
       "ImagePullError",
-      "Pod q" },
+      "Pod/q" },
 };
 
 static void test_pod_trouble_find(void **state)
@@ -64,11 +75,12 @@ static void test_pod_trouble_find(void **state)
         struct object_list list = { .items = pods };
         for (size_t j = 0; j < 2 && rows[i].pods[j] != NULL; j++)
             pods[list.count++] = object_literal(rows[i].pods[j]);
-        struct pod_trouble trouble = { 0 };
-        bool found = pod_trouble_find(&list, &arena, &trouble);
+        struct cause_hit trouble = { 0 };
+        const struct cause_context ctx = { 0 };
+        bool found = pod_trouble_find(&list, &ctx, &arena, &trouble);
         assert_int_equal(found, rows[i].reason != NULL);
         if (found) {
-            assert_string_equal(trouble.reason, rows[i].reason);
+            assert_string_equal(pod_trouble_reason(trouble.cause), rows[i].reason);
             if (strstr(trouble.message, rows[i].message) == NULL)
                 fail_msg("%s", trouble.message);
             assert_non_null(trouble.next_step);
@@ -87,10 +99,11 @@ static void test_pod_trouble_message_is_bounded(void **state)
     AUTO(object)
     const struct object *pod =
         object_literal(arena_printf(&arena, POD("p", WAITING("ErrImagePull", "%s")), text));
-    struct pod_trouble trouble;
-    assert_true(
-        pod_trouble_find(&(struct object_list){ .items = &pod, .count = 1 }, &arena, &trouble));
-    assert_true(strlen(trouble.message) < 300);
+    struct cause_hit trouble;
+    const struct object_list pods = { .items = &pod, .count = 1 };
+    const struct cause_context ctx = { 0 };
+    assert_true(pod_trouble_find(&pods, &ctx, &arena, &trouble));
+    assert_true(strlen(trouble.message) < CAUSE_DETAIL_BYTES_MAX + 300);
 }
 
 int main(void)

@@ -128,6 +128,66 @@ static void test_revision_choose_names_surplus(void **state)
         object_unref(items[i]);
 }
 
+/* KAITO's hash of a template is another than ours; what it hashed says that it is the same. */
+static void test_revision_choose_knows_content_under_another_hash(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena arena = ARENA_INIT;
+    AUTO(json)
+    cJSON *tree = json_literal(
+        "{\"metadata\":{\"name\":\"w\"},\"resource\":{\"count\":1,\"labelSelector\":{}},"
+        "\"inference\":{\"template\":"
+        "{\"spec\":{\"containers\":[{\"name\":\"c\",\"tty\":false,\"resources\":{\"limits\":"
+        "{\"cpu\":1}}}]}}}}");
+    struct workspace ws = workspace_of(tree, &arena);
+    static const struct {
+        const char *containers;
+        bool same;
+    } rows[] = {
+        { "[{\"resources\":{\"limits\":{\"cpu\":\"1000m\"}},\"name\":\"c\"}]", true },
+        { "[{\"resources\":{\"limits\":{\"cpu\":\"1\"}},\"name\":\"c\",\"lifecycle\":{}}]", true },
+        { "[{\"resources\":{\"limits\":{\"cpu\":\"2\"}},\"name\":\"c\"}]", false },
+        { "[{\"resources\":{\"limits\":{\"cpu\":\"1\"}},\"name\":\"c\",\"tty\":true}]", false },
+        { "[{\"resources\":{\"limits\":{\"cpu\":\"1\"}},\"name\":\"c\"},{\"name\":\"d\"}]", false },
+        { "[]", false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        AUTO(object)
+        const struct object *theirs = object_literal(arena_printf(
+            &arena,
+            "{\"metadata\":{\"name\":\"w-c0ffe\",\"annotations\":{\"workspace.kaito.io/hash\":"
+            "\"c0ffee\"}},\"revision\":4,\"data\":{\"resource\":{\"count\":1,\"labelSelector\":"
+            "null},"
+            "\"tuning\":null,\"inference\":{\"template\":{\"metadata\":{\"creationTimestamp\":null}"
+            ","
+            "\"spec\":{\"containers\":%s}}}}}",
+            rows[i].containers));
+        struct revision revision =
+            revision_choose(&ws, &(struct object_list){ .items = &theirs, .count = 1 }, &arena);
+        assert_int_equal(revision.number, rows[i].same ? 4 : 5);
+        assert_ptr_equal(revision.existing, rows[i].same ? theirs : NULL);
+        if (rows[i].same)
+            assert_string_equal(revision.hash, "c0ffee");
+    }
+}
+
+/* In the order of KAITO's types, not of the names. */
+static void test_revision_volume_order(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena arena = ARENA_INIT;
+    AUTO(json)
+    cJSON *tree = json_literal("{\"metadata\":{\"name\":\"w\",\"uid\":\"u\"},\"tuning\":{"
+                               "\"output\":{\"image\":\"i\"},\"input\":"
+                               "{\"volumeSource\":{\"nfs\":"
+                               "{\"readOnly\":true,\"path\":\"/p\",\"server\":\"s\"}}}}}");
+    struct workspace ws = workspace_of(tree, &arena);
+    struct revision revision = revision_choose(&ws, &(struct object_list){ 0 }, &arena);
+    AUTO(json) cJSON *object = revision_object(&ws, &revision);
+    AUTO_FREE char *volume = json_print(json_at(object, "data.tuning.input.volumeSource"));
+    assert_string_equal(volume, "{\"nfs\":{\"server\":\"s\",\"path\":\"/p\",\"readOnly\":true}}");
+}
+
 static void test_revision_object(void **state)
 {
     (void)state;
@@ -155,6 +215,8 @@ int main(void)
         cmocka_unit_test(test_revision_choose_reuses_number),
         cmocka_unit_test(test_revision_choose_avoids_taken_name),
         cmocka_unit_test(test_revision_choose_names_surplus),
+        cmocka_unit_test(test_revision_choose_knows_content_under_another_hash),
+        cmocka_unit_test(test_revision_volume_order),
         cmocka_unit_test(test_revision_object),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -167,7 +167,10 @@ static void test_status_patch_members(void **state)
     AUTO(json) cJSON *patch = status_patch(&ws, &status, "1");
     assert_true(cJSON_IsNull(json_at(patch, "status.plan.contextLength")));
     assert_null(json_at(patch, "status.foreign"));
-    assert_string_equal(json_string_at(patch, "status.conditions[0].type"), "BenchmarkCompleted");
+    assert_string_equal(json_string_at(patch, "status.conditions[0].type"), CONDITION_READY);
+    size_t last = (size_t)cJSON_GetArraySize(json_at(patch, "status.conditions")) - 1;
+    const char *path = arena_printf(&arena, "status.conditions[%zu].type", last);
+    assert_string_equal(json_string_at(patch, path), "BenchmarkCompleted");
 }
 
 static void test_status_deleting(void **state)
