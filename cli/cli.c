@@ -62,6 +62,18 @@ static const struct command {
       .details = "Each answer is one line, written at once. A line that is no AdmissionReview is "
                  "answered with\nallowed: false and code 400; the next is read all the same.",
       .run = command_review },
+    { .name = "why",
+      .arguments = "NAME",
+      .arguments_min = 1,
+      .arguments_max = 1,
+      .flags = FLAG_NAMESPACE | FLAG_CONTEXT | FLAG_FILENAME,
+      .summary = "Say why a Workspace of the cluster is not ready, and what to do.",
+      .details =
+          "Reads with kubectl the Workspace, its workload, NodeClaims, nodes, events and the "
+          "last words of its\ncontainers. The first line is the cause; docs/causes.md lists "
+          "them all. With -f, what kubectl get -o json\nhas saved is read instead.\n"
+          "Exits 0 when the Workspace is ready, 1 when it is not, 2 when it cannot be read.",
+      .run = command_why },
 };
 
 /* ------------------------------------------------------------------ help */
@@ -69,7 +81,8 @@ static const struct command {
 static void print_usage(FILE *out)
 {
     fputs("Validates and plans Workspaces without a cluster, with the code of the admission "
-          "webhook.\n\nusage: kubectl ckaito COMMAND [flags]\n\n",
+          "webhook;\nsays why one of a cluster is not ready.\n\nusage: kubectl ckaito COMMAND "
+          "[flags]\n\n",
           out);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         fprintf(out, "  %-12s%s\n", commands[i].name, commands[i].summary);

@@ -42,3 +42,4 @@ int command_models(struct cli *cli, struct error *err);
 int command_machines(struct cli *cli, struct error *err);
 int command_model_add(struct cli *cli, struct error *err);
 int command_review(struct cli *cli, struct error *err);
+int command_why(struct cli *cli, struct error *err);

@@ -38,6 +38,8 @@ static const struct flag {
       "the model's config.json (or params.json) from the hub; - for the standard input" },
     { FLAG_WEIGHTS, "weights-gib", 0, "GIB",
       "the size of all its *.safetensors files, where the config does not tell" },
+    { FLAG_NAMESPACE, "namespace", 'n', "NAME", "of the Workspace (default: kubectl's)" },
+    { FLAG_CONTEXT, "context", 0, "NAME", "of the kubeconfig (default: kubectl's)" },
 };
 
 /* ------------------------------------------------------------------ values */
@@ -109,6 +111,12 @@ static int set(struct flags *out, enum flag_id id, const char *value, struct err
         return 0;
     case FLAG_WEIGHTS:
         return set_weights(&out->weights_mib, value, err);
+    case FLAG_NAMESPACE:
+        out->namespace_ = value;
+        return 0;
+    case FLAG_CONTEXT:
+        out->context = value;
+        return 0;
     }
     return -1;
 }

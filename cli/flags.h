@@ -20,6 +20,8 @@ enum flag_id {
     FLAG_CATALOGUE = 1 << 6,
     FLAG_FROM = 1 << 7,
     FLAG_WEIGHTS = 1 << 8,
+    FLAG_NAMESPACE = 1 << 9,
+    FLAG_CONTEXT = 1 << 10,
 };
 
 struct flags {
@@ -32,6 +34,8 @@ struct flags {
     const char *catalogue_dir;    /* NULL: none */
     const char *from;             /* NULL: not given */
     int64_t weights_mib;          /* 0: not given */
+    const char *namespace_;       /* NULL: not given */
+    const char *context;          /* NULL: not given */
     struct string_list arguments; /* all that is no flag, in order */
 };
 
