@@ -10,6 +10,7 @@
 #include "common/json/json.h"
 #include "common/k8s/controller.h"
 #include "provisioner/claim.h"
+#include "provisioner/repair.h"
 
 #define LABEL_REGISTERED "karpenter.sh/registered"
 
@@ -286,6 +287,36 @@ static int do_replace(struct fulfil *fulfil, const struct object *claim, struct 
                                                                                              : 0;
 }
 
+static bool repair_allowed(struct fulfil *fulfil)
+{
+    AUTO(object_list)
+    struct object_list nodes = store_list(informer_store(fulfil->options.nodes));
+    return repair_is_allowed(&nodes);
+}
+
+/* Nothing to do, unless the node has been broken for long: then whoever wants the machine gets
+ * another one. */
+static int do_repair(struct fulfil *fulfil, const struct object *claim, const struct object *node,
+                     struct reconcile_result *result, struct error *err)
+{
+    if (claim->deleting || node == NULL)
+        return 0;
+    int64_t wait_ms = repair_wait_ms(node, clock_realtime(fulfil->options.clock));
+    if (wait_ms == REPAIR_HEALTHY)
+        return 0;
+    if (wait_ms == REPAIR_DUE && !repair_allowed(fulfil))
+        wait_ms = REPAIR_BRAKE_MS;
+    if (wait_ms != REPAIR_DUE) {
+        result->requeue_after_ms = wait_ms;
+        return 0;
+    }
+    log_warn("fulfil", "node is not Ready for long, deleting its claim",
+             KV("nodeclaim", claim->key.name), KV("node", node->key.name));
+    const struct delete_options options = { .uid = claim->uid };
+    return k8s_delete(fulfil->options.client, &GVR_NODECLAIM, claim->key, &options, err) < 0 ? -1
+                                                                                             : 0;
+}
+
 static int do_terminate(struct fulfil *fulfil, const struct object *claim,
                         struct reconcile_result *result, struct error *err)
 {
@@ -353,7 +384,7 @@ static int take_step(struct fulfil *fulfil, const char *name, struct reconcile_r
     case STEP_TERMINATE:
         return do_terminate(fulfil, claim, result, err);
     case STEP_NOTHING:
-        break;
+        return do_repair(fulfil, claim, node, result, err);
     }
     return 0;
 }
@@ -392,6 +423,12 @@ static int sweep(void *context, const char *key, struct reconcile_result *result
     return driver->sweep(driver, informer_store(fulfil->options.claims), err);
 }
 
+static void add_sweep(struct fulfil *fulfil)
+{
+    if (fulfil->options.driver->sweep != NULL)
+        workqueue_add(fulfil->sweep_queue, "all");
+}
+
 bool fulfil_sweep_one(struct fulfil *fulfil)
 {
     return controller_run_one("fulfil-sweep", fulfil->sweep_queue, sweep, fulfil);
@@ -425,6 +462,7 @@ void fulfil_enqueue_all(struct fulfil *fulfil)
     struct object_list list = store_list(informer_store(fulfil->options.claims));
     for (size_t i = 0; i < list.count; i++)
         workqueue_add(fulfil->queue, list.items[i]->key.name);
+    add_sweep(fulfil);
 }
 
 /* ------------------------------------------------------------------ life cycle */
@@ -435,8 +473,7 @@ struct fulfil *fulfil_new(const struct fulfil_options *options)
     fulfil->options = *options;
     fulfil->queue = workqueue_new("fulfil", options->clock);
     fulfil->sweep_queue = workqueue_new("fulfil-sweep", options->clock);
-    if (options->driver->sweep != NULL)
-        workqueue_add(fulfil->sweep_queue, "all");
+    add_sweep(fulfil);
     informer_add_handler(options->claims, claim_changed, fulfil);
     informer_add_handler(options->nodes, node_changed, fulfil);
     return fulfil;

@@ -28,7 +28,7 @@ void fulfil_start(struct fulfil *fulfil);
 /* Joins the workers; free the informers after it and the rest after them. NULL is fine for both. */
 void fulfil_stop(struct fulfil *fulfil);
 void fulfil_free(struct fulfil *fulfil);
-/* Every claim again: after the membership changed. */
+/* Every claim, and the sweep, again: after the membership changed. */
 void fulfil_enqueue_all(struct fulfil *fulfil);
 bool fulfil_run_one(struct fulfil *fulfil); /* for tests, as is: */
 bool fulfil_sweep_one(struct fulfil *fulfil);

@@ -309,16 +309,17 @@ static int launch(struct driver *driver, const struct object *claim,
     return wait_for_pool(self, claim, pool, pending, err);
 }
 
-/* Launched says that the node is there; the cache will show it. */
+/* Launched says that the node is there; the cache will show it, unless it left at once. */
 static int advance(struct driver *driver, const struct object *claim, int64_t launched_ms,
                    int64_t *wait_ms, struct error *err)
 {
-    (void)driver;
-    (void)claim;
-    (void)launched_ms;
-    (void)err;
+    struct aks *self = self_of(driver);
     *wait_ms = NODE_POLL_MS;
-    return 1;
+    if (clock_realtime(self->options.clock) - launched_ms < self->config.launch_deadline_ms)
+        return 1;
+    log_warn("aks", "node never registered, deleting its claim", KV("nodeclaim", claim->key.name));
+    const struct delete_options options = { .uid = claim->uid };
+    return k8s_delete(self->options.client, &GVR_NODECLAIM, claim->key, &options, err) < 0 ? -1 : 1;
 }
 
 /* ------------------------------------------------------------------ giving back */

@@ -98,7 +98,7 @@ def namespace_refuses_pods(world):
     """ResourceQuota, LimitRange and Pod Security: no object of ours says so, the events do."""
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     limits = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "least"},
-              "spec": {"limits": [{"type": "Container", "min": {"memory": "1Gi"}}]}}
+              "spec": {"limits": [{"type": "Pod", "min": {"memory": "1Gi"}}]}}
     restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
     rows = (("explained-quota", (("resourcequotas", quota),), None, "ResourceQuotaExceeded", "exceeded quota: none"),
             ("explained-limits", (("limitranges", limits),), None, "LimitRangeExceeded", "memory"),

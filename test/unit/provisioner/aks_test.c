@@ -293,6 +293,21 @@ static void test_launch_gives_an_earlier_claims_pool_back(void **state)
     assert_string_equal(last(world)->method, "DELETE");
 }
 
+static void test_advance_gives_up_a_node_that_never_registers(void **state)
+{
+    struct world *world = *state;
+    world->azure.answer_count = 0; /* Azure is not asked */
+    AUTO(object) const struct object *claim = claim_of(world);
+    int64_t wait_ms = 0, launched_ms = world->clock.now_ms;
+    assert_int_equal(
+        world->driver->advance(world->driver, claim, launched_ms, &wait_ms, &world->err), 1);
+    assert_int_equal(fake_apiserver_object_count(world->server, &GVR_NODECLAIM), 1);
+    world->clock.now_ms += config.launch_deadline_ms;
+    assert_int_equal(
+        world->driver->advance(world->driver, claim, launched_ms, &wait_ms, &world->err), 1);
+    assert_int_equal(fake_apiserver_object_count(world->server, &GVR_NODECLAIM), 0);
+}
+
 /* ------------------------------------------------------------------ giving back */
 
 static void test_terminate_follows_the_deletion_to_its_end(void **state)
@@ -459,6 +474,7 @@ int main(void)
         WITH_WORLD(test_launch_gives_up_at_the_deadline),
         WITH_WORLD(test_launch_leaves_another_ones_pool_alone),
         WITH_WORLD(test_launch_gives_an_earlier_claims_pool_back),
+        WITH_WORLD(test_advance_gives_up_a_node_that_never_registers),
         WITH_WORLD(test_terminate_follows_the_deletion_to_its_end),
         WITH_WORLD(test_terminate_waits_while_azure_is_busy_with_the_pool),
         WITH_WORLD(test_terminate_does_not_take_a_missing_cluster_for_a_missing_pool),

@@ -104,9 +104,17 @@ struct world {
     struct fulfil *fulfil;
 };
 
+/* A cloud that answers as it is told, and whose machines join by themselves. */
+struct stub {
+    struct driver driver; /* first */
+    int launched;         /* what launch returns */
+    struct driver_pending pending;
+    unsigned sweeps;
+};
+
 static const struct object_key claim_key = { .namespace_ = "", .name = "ws1" };
 
-static int set_up(void **state)
+static int set_up_with(void **state, struct driver *(*make)(const struct driver_options *))
 {
     static store_index *const by_provider[] = { node_provider_index };
     struct world *world = mem_new(struct world);
@@ -124,7 +132,7 @@ static int set_up(void **state)
     const struct driver_options driver = { .client = &world->client,
                                            .cloud = "azure",
                                            .clock = clock_system() };
-    world->driver = driver_rehearsal_new(&driver);
+    world->driver = make(&driver);
     const struct fulfil_options fulfil = { .client = &world->client,
                                            .claims = world->informers[0],
                                            .nodes = world->informers[1],
@@ -136,6 +144,56 @@ static int set_up(void **state)
         informer_start(world->informers[i]);
     *state = world;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, driver_rehearsal_new);
+}
+
+static int stub_launch(struct driver *driver, const struct object *claim,
+                       char provider_id[PROVIDER_ID_BYTES], struct driver_pending *pending,
+                       struct error *err)
+{
+    (void)claim;
+    (void)err;
+    const struct stub *stub = (const struct stub *)(const void *)driver;
+    *pending = stub->pending;
+    snprintf(provider_id, PROVIDER_ID_BYTES, "stub://ws1");
+    return stub->launched;
+}
+
+static int stub_sweep(struct driver *driver, struct store *claims, struct error *err)
+{
+    (void)err;
+    ((struct stub *)(void *)driver)->sweeps++;
+    assert_int_equal(store_count(claims), 0);
+    return 0;
+}
+
+static void stub_destroy(struct driver *driver)
+{
+    free(driver);
+}
+
+static struct driver *stub_new(const struct driver_options *options)
+{
+    (void)options;
+    struct stub *stub = mem_new(struct stub);
+    stub->driver = (struct driver){
+        .name = "stub", .launch = stub_launch, .sweep = stub_sweep, .destroy = stub_destroy
+    };
+    return &stub->driver;
+}
+
+static int set_up_stub(void **state)
+{
+    return set_up_with(state, stub_new);
+}
+
+static struct stub *stub_of(const struct world *world)
+{
+    return (struct stub *)(void *)world->driver;
 }
 
 static int tear_down(void **state)
@@ -262,6 +320,20 @@ static void test_a_claim_whose_node_is_gone_is_given_up(void **state)
     run_until(world, all_gone, "claim and node are gone");
 }
 
+static void test_a_node_that_is_broken_for_long_is_given_up(void **state)
+{
+    struct world *world = *state;
+    add_claim(world);
+    run_until(world, node_exists, "the node");
+    make_node_ready(world);
+    run_until(world, claim_ready, "the claim is Ready");
+    fake_apiserver_merge(world->server, &GVR_NODE, claim_key,
+                         json_literal("{\"status\":{\"conditions\":[{\"type\":\"Ready\","
+                                      "\"status\":\"Unknown\",\"lastTransitionTime\":"
+                                      "\"2026-01-01T00:00:00Z\"}]}}"));
+    run_until(world, all_gone, "claim and node are gone");
+}
+
 /* Every write of a whole life fails once in each way; the end is the same. */
 static void test_life_survives_each_fault(void **state)
 {
@@ -281,9 +353,89 @@ static void test_life_survives_each_fault(void **state)
     }
 }
 
+/* ------------------------------------------------------------------ a cloud that takes its time */
+
+static void set_pending(const struct world *world, const char *reason, bool final)
+{
+    struct stub *stub = stub_of(world);
+    stub->launched = 1;
+    stub->pending = (struct driver_pending){
+        .wait_ms = 1, .reason = reason, .final = final, .message = "words"
+    };
+}
+
+static bool launched_is_false(const struct world *world)
+{
+    AUTO(json) cJSON *claim = fake_apiserver_get(world->server, &GVR_NODECLAIM, claim_key);
+    return strcmp(condition_status(claim, "Launched"), "False") == 0;
+}
+
+static void test_a_launch_that_takes_time_says_why_once(void **state)
+{
+    struct world *world = *state;
+    set_pending(world, "PolicyDenied", true);
+    add_claim(world);
+    run_until(world, launched_is_false, "Launched is False");
+    AUTO(json) cJSON *claim = fake_apiserver_get(world->server, &GVR_NODECLAIM, claim_key);
+    assert_string_equal(json_string_at(claim, "status.conditions[type=Launched].reason"),
+                        "PolicyDenied");
+    assert_string_equal(json_string_at(claim, "status.conditions[type=Launched].message"), "words");
+
+    unsigned writes = fake_apiserver_requests(world->server, NULL, NULL);
+    for (int i = 0; i < 100; i++) { /* each millisecond it is looked at again */
+        fulfil_run_one(world->fulfil);
+        stop_wait(&world->stop, 1);
+    }
+    assert_int_equal(fake_apiserver_requests(world->server, NULL, NULL), writes);
+}
+
+static bool node_is_adopted(const struct world *world)
+{
+    AUTO(json) cJSON *node = fake_apiserver_get(world->server, &GVR_NODE, claim_key);
+    return json_at(node, "metadata.ownerReferences[0]") != NULL;
+}
+
+static void test_a_node_of_the_cloud_is_adopted(void **state)
+{
+    struct world *world = *state;
+    fake_apiserver_create(
+        world->server, &GVR_NODE,
+        json_literal("{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"ws1\","
+                     "\"labels\":{\"own\":\"1\"}},\"spec\":{\"providerID\":\"stub://ws1\"}}"));
+    while (store_count(informer_store(world->informers[1])) == 0)
+        stop_wait(&world->stop, 1);
+    add_claim(world);
+    run_until(world, node_is_adopted, "the node is adopted");
+    AUTO(json) cJSON *node = fake_apiserver_get(world->server, &GVR_NODE, claim_key);
+    AUTO(json) cJSON *claim = fake_apiserver_get(world->server, &GVR_NODECLAIM, claim_key);
+    assert_string_equal(json_string_at(node, "metadata.ownerReferences[0].uid"),
+                        json_string_at(claim, "metadata.uid"));
+    assert_string_equal(json_string_at(node, "metadata.labels[\"karpenter.sh/registered\"]"),
+                        "true");
+    assert_string_equal(json_string_at(node, "metadata.labels[\"kaito.sh/workspace\"]"), "ws");
+    assert_string_equal(json_string_at(node, "metadata.labels.own"), "1");
+
+    make_node_ready(world); /* its changes lead to the claim now */
+    run_until(world, claim_ready, "the claim is Ready");
+}
+
+static bool was_swept(const struct world *world)
+{
+    fulfil_sweep_one(world->fulfil);
+    return stub_of(world)->sweeps > 0;
+}
+
+static void test_the_cloud_is_swept_at_the_start(void **state)
+{
+    struct world *world = *state;
+    run_until(world, was_swept, "a sweep");
+    assert_int_equal(stub_of(world)->sweeps, 1);
+}
+
 int main(void)
 {
 #define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_STUB(test)  cmocka_unit_test_setup_teardown(test, set_up_stub, tear_down)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_claim_next_step),
         cmocka_unit_test(test_claim_conditions_keep_the_time_of_what_did_not_change),
@@ -291,7 +443,11 @@ int main(void)
         WITH_WORLD(test_life_of_a_claim),
         WITH_WORLD(test_a_node_is_drained_before_it_goes),
         WITH_WORLD(test_a_claim_whose_node_is_gone_is_given_up),
+        WITH_WORLD(test_a_node_that_is_broken_for_long_is_given_up),
         WITH_WORLD(test_life_survives_each_fault),
+        WITH_STUB(test_a_launch_that_takes_time_says_why_once),
+        WITH_STUB(test_a_node_of_the_cloud_is_adopted),
+        WITH_STUB(test_the_cloud_is_swept_at_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,6 +49,9 @@ static void test_certificate_hosts(void **state)
     assert_string_equal(webhook[3], "127.0.0.1");
     assert_string_equal(webhook[4], "example.org");
     assert_null(webhook[5]);
+    const char *const *bus = hosts.of[LEAF_BUS];
+    assert_string_equal(bus[1], "ckaito-provisioner.ns.svc");
+    assert_string_equal(bus[2], "*.ckaito-provisioner.ns.svc"); /* replicas by their names */
 }
 
 static void test_certificate_set_first_and_idle(void **state)
