@@ -273,7 +273,7 @@ void provisioner_stop(struct provisioner *provisioner)
     if (provisioner == NULL)
         return;
     stop_raise(provisioner->stop);
-    membership_free(provisioner->members); /* calls into the roles until then */
+    membership_stop(provisioner->members); /* calls into the roles until then */
     msg_server_stop(provisioner->server);
     fulfil_stop(provisioner->fulfil);
     claims_stop(provisioner->claims);
@@ -281,6 +281,7 @@ void provisioner_stop(struct provisioner *provisioner)
         informer_free(provisioner->informers[i]);
     fulfil_free(provisioner->fulfil);
     claims_free(provisioner->claims);
+    membership_free(provisioner->members);
     msg_sender_close(provisioner->publisher);
     if (provisioner->driver != NULL)
         provisioner->driver->destroy(provisioner->driver);

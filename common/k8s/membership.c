@@ -389,12 +389,19 @@ static void finish(struct membership *m)
     pthread_join(m->thread, NULL);
 }
 
+void membership_stop(struct membership *membership)
+{
+    if (membership == NULL || !membership->started)
+        return;
+    finish(membership);
+    membership->started = false;
+}
+
 void membership_free(struct membership *membership)
 {
     if (membership == NULL)
         return;
-    if (membership->started)
-        finish(membership);
+    membership_stop(membership);
     for (size_t i = 0; i < membership->member_count; i++)
         member_fini(&membership->members[i]);
     free(membership->members);

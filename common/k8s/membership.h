@@ -27,7 +27,9 @@ struct membership *membership_new(struct k8s_client *client, const char *namespa
 void membership_start(struct membership *membership);
 /* False until our own Lease is held. True for NULL: who has no membership is alone. */
 bool membership_owns(struct membership *membership, const char *key);
-/* After stop_raise: deletes our Lease (0.5 s at most), joins, frees. NULL is fine. */
+/* After stop_raise: deletes our Lease (0.5 s at most) and joins; membership_owns may be asked until
+ * membership_free. NULL is fine for both. */
+void membership_stop(struct membership *membership);
 void membership_free(struct membership *membership);
 
 /* A name for this start of this process: "<host>-<random>", good as a part of a Lease's name. The

@@ -45,12 +45,15 @@ class Ledger(threading.Thread):
     def __init__(self, cluster, kind):
         super().__init__(daemon=True)
         self.cluster, self.kind = cluster, kind
-        start = cluster.request("GET", Cluster.path(kind))
-        self.version = start["metadata"]["resourceVersion"]
-        self.live = {item["metadata"]["uid"]: item["metadata"]["name"] for item in start["items"]}
-        self.born, self.most, self.broken = [], len(self.live), None
+        self.version, self.live = self.list()
+        self.born, self.most, self.relists = [], len(self.live), 0
         self.stopping = False
         self.start()
+
+    def list(self):
+        start = self.cluster.request("GET", Cluster.path(self.kind))
+        return (start["metadata"]["resourceVersion"],
+                {item["metadata"]["uid"]: item["metadata"]["name"] for item in start["items"]})
 
     def run(self):
         while not self.stopping:
@@ -72,9 +75,11 @@ class Ledger(threading.Thread):
 
     def take(self, event):
         metadata = event["object"].get("metadata", {})
-        if event["type"] == "ERROR":
-            self.broken = event["object"]
-            self.stopping = True
+        if event["type"] == "ERROR":  # too old a version, after the API server was started anew
+            self.relists += 1
+            self.version, live = self.list()
+            self.born += [name for uid, name in live.items() if uid not in self.live]
+            self.live, self.most = live, max(self.most, len(live))
             return
         self.version = metadata["resourceVersion"]
         if event["type"] == "ADDED":

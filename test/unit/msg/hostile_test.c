@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -180,19 +181,39 @@ static void test_hostile_peer_without_a_certificate(void **state)
     nng_close(unknown);
 }
 
+/* The peer of test_hostile_oversized_messages, a process of its own: nng 1.5 sometimes never
+ * returns from closing a socket whose messages the other side refuses. Exit status 0: nothing
+ * answered it. */
+static int oversized_peer(char *dial_url, char *dir)
+{
+    const struct scene scene = { .dial_url = dial_url, .dir = dir };
+    AUTO_FREE char *text = mem_alloc(MESSAGE_BYTES_MAX * 2);
+    memset(text, ' ', MESSAGE_BYTES_MAX * 2);
+    nng_socket raw = raw_peer(&scene, true);
+    bool answered = false;
+    for (int i = 0; i < ROUNDS; i++)
+        answered = is_answered(raw, text, MESSAGE_BYTES_MAX * 2) || answered;
+    _exit(answered ? 1 : 0);
+}
+
 static void test_hostile_oversized_messages(void **state)
 {
     struct scene *scene = *state;
-    AUTO_FREE char *text = mem_calloc(1, MESSAGE_BYTES_MAX * 2);
-    memset(text, ' ', MESSAGE_BYTES_MAX * 2);
-    int before = atomic_load(&scene->requests);
-    for (int i = 0; i < ROUNDS; i++) {
-        nng_socket raw = raw_peer(scene, true);
-        assert_false(is_answered(raw, text, MESSAGE_BYTES_MAX * 2));
-        assert_int_equal(atomic_load(&scene->requests), before + 2 * i);
-        all_is_well(scene);
-        nng_close(raw);
+    pid_t peer = fork();
+    if (peer == 0) {
+        execl("/proc/self/exe", "hostile_test", scene->dial_url, scene->dir, (char *)NULL);
+        _exit(2);
     }
+    int before = atomic_load(&scene->requests), status = 0, pings = 0;
+    while (waitpid(peer, &status, WNOHANG) == 0) {
+        ping(scene->old_friend);
+        pings++;
+    }
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_true(pings > 0);
+    assert_int_equal(atomic_load(&scene->requests), before + pings);
+    all_is_well(scene);
 }
 
 static void test_hostile_malformed_messages(void **state)
@@ -243,8 +264,10 @@ static void test_hostile_connections_by_the_thousand(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 3)
+        return oversized_peer(argv[1], argv[2]);
     const struct CMUnitTest tests[] = {
         TEST(test_hostile_peer_without_a_certificate),
         TEST(test_hostile_oversized_messages),
