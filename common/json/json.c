@@ -13,29 +13,49 @@ struct scan {
     const char *bytes;
     size_t count;
     const struct json_limits *limits;
+    size_t escape; /* see next_escape */
     size_t values;
     size_t depth;
     size_t items[JSON_DEPTH_MAX + 1]; /* of the lists and objects that are open */
 };
 
 /* `begin` is behind the opening quote; the result is the closing one, or the end. */
-static int skip_string(const struct scan *scan, size_t begin, size_t *end_out, struct error *err)
+/* The first backslash at or after `from`; looked for again only when the last one found is passed.
+ */
+static size_t next_escape(struct scan *scan, size_t from)
 {
-    const char *bytes = scan->bytes;
-    size_t i = begin;
-    for (; i < scan->count && bytes[i] != '"'; i++) {
-        if (bytes[i] == '\0')
-            return error_set(err, ERR_INVALID, "invalid JSON at byte %zu: NUL byte", i);
-        if (bytes[i] != '\\')
-            continue;
-        if (scan->count - i > 5 && memcmp(bytes + i, "\\u0000", 6) == 0)
-            return error_set(err, ERR_INVALID, "invalid JSON at byte %zu: \\u0000", i);
-        i++;
+    if (scan->escape < from) {
+        const char *found = memchr(scan->bytes + from, '\\', scan->count - from);
+        scan->escape = found != NULL ? (size_t)(found - scan->bytes) : scan->count;
     }
-    if (i - begin > scan->limits->string_bytes_max)
+    return scan->escape;
+}
+
+static size_t next_quote(const struct scan *scan, size_t from)
+{
+    const char *found = memchr(scan->bytes + from, '"', scan->count - from);
+    return found != NULL ? (size_t)(found - scan->bytes) : scan->count;
+}
+
+/* To the closing quote, or to the end of the text where there is none. */
+static int skip_string(struct scan *scan, size_t begin, size_t *end_out, struct error *err)
+{
+    size_t end = next_quote(scan, begin);
+    for (size_t escape = next_escape(scan, begin); escape < end;
+         escape = next_escape(scan, escape + 2)) {
+        if (scan->count - escape > 5 && memcmp(scan->bytes + escape, "\\u0000", 6) == 0)
+            return error_set(err, ERR_INVALID, "invalid JSON at byte %zu: \\u0000", escape);
+        if (escape + 2 >= scan->count) {
+            end = scan->count;
+            break;
+        }
+        if (escape + 1 == end)
+            end = next_quote(scan, escape + 2);
+    }
+    if (end - begin > scan->limits->string_bytes_max)
         return error_set(err, ERR_TOO_LARGE, "JSON at byte %zu: a string of more than %zu bytes",
                          begin, scan->limits->string_bytes_max);
-    *end_out = i;
+    *end_out = end;
     return 0;
 }
 
@@ -62,10 +82,12 @@ static int count_value(struct scan *scan, size_t at, struct error *err)
 
 static int prescan(struct scan *scan, struct error *err)
 {
+    const char *nul = scan->count > 0 ? memchr(scan->bytes, '\0', scan->count) : NULL;
+    if (nul != NULL)
+        return error_set(err, ERR_INVALID, "invalid JSON at byte %zu: NUL byte",
+                         (size_t)(nul - scan->bytes));
     for (size_t i = 0; i < scan->count; i++) {
         switch (scan->bytes[i]) {
-        case '\0':
-            return error_set(err, ERR_INVALID, "invalid JSON at byte %zu: NUL byte", i);
         case '"':
             if (skip_string(scan, i + 1, &i, err) < 0)
                 return -1;
@@ -154,9 +176,15 @@ cJSON *json_copy(const cJSON *json)
     return copy;
 }
 
+/* cJSON's own look-up, without the calls into the library: a review makes some hundred of them. */
 const cJSON *json_get(const cJSON *object, const char *name)
 {
-    return cJSON_IsObject(object) ? cJSON_GetObjectItemCaseSensitive(object, name) : NULL;
+    if (object == NULL || (object->type & 0xFF) != cJSON_Object)
+        return NULL;
+    const cJSON *member = object->child;
+    while (member != NULL && (member->string[0] != name[0] || strcmp(member->string, name) != 0))
+        member = member->next;
+    return member;
 }
 
 bool json_to_integer(const cJSON *json, int64_t *out)
