@@ -25,15 +25,19 @@ static void keep_pod(void *context, const struct object *pod)
     pods->items[pods->count++] = object_ref(pod);
 }
 
-/* Or what is evicted is placed there again. */
-static int cordon(struct k8s_client *client, const char *node, struct error *err)
+/* 1: it was not cordoned, and now it is; 2: there is no such node. */
+static int cordon(struct k8s_client *client, const char *name, struct error *err)
 {
+    const struct object_key key = { "", name };
+    AUTO(object) const struct object *node = NULL;
+    if (k8s_get(client, &GVR_NODE, key, &node, err) < 0)
+        return err->code == ERR_NOT_FOUND ? 2 : -1;
+    if (json_bool_at(node->json, "spec.unschedulable", false))
+        return 0;
     AUTO(json) cJSON *patch = JOBJ(JV("spec", JOBJ(JB("unschedulable", true))));
-    if (k8s_merge_patch(client, &GVR_NODE, (struct object_key){ "", node }, NULL, patch, NULL,
-                        err) < 0 &&
-        err->code != ERR_NOT_FOUND)
-        return -1;
-    return 0;
+    if (k8s_merge_patch(client, &GVR_NODE, key, NULL, patch, NULL, err) < 0)
+        return err->code == ERR_NOT_FOUND ? 2 : -1;
+    return 1;
 }
 
 static int evict(struct k8s_client *client, const struct object *pod, struct error *err)
@@ -42,17 +46,10 @@ static int evict(struct k8s_client *client, const struct object *pod, struct err
     return k8s_evict(client, pod, err) < 0 && err->code != ERR_THROTTLED ? -1 : 0;
 }
 
-static int empty(struct k8s_client *client, const char *node, const struct object_list *pods,
-                 struct error *err)
+static int empty(struct k8s_client *client, const struct object_list *pods, struct error *err)
 {
-    bool cordoned = false;
     for (size_t i = 0; i < pods->count; i++) {
-        if (pods->items[i]->deleting)
-            continue;
-        if (!cordoned && cordon(client, node, err) < 0)
-            return -1;
-        cordoned = true;
-        if (evict(client, pods->items[i], err) < 0)
+        if (!pods->items[i]->deleting && evict(client, pods->items[i], err) < 0)
             return -1;
     }
     return 0;
@@ -67,6 +64,13 @@ int drain_node(struct k8s_client *client, const struct clock *clock, const struc
         clock_realtime(clock) - since > limit_ms)
         return 0;
 
+    /* First no more pods, then a moment for those that are being placed, then none is overlooked.
+     */
+    *wait_ms = DRAIN_POLL_MS;
+    int cordoned = cordon(client, node, err);
+    if (cordoned != 0)
+        return cordoned == 2 ? 0 : cordoned;
+
     AUTO_FREE char *selector = mem_printf("spec.nodeName=%s", node);
     const struct list_options options = { .field_selector = selector };
     AUTO_FREE char *version = NULL;
@@ -75,8 +79,5 @@ int drain_node(struct k8s_client *client, const struct clock *clock, const struc
         return -1;
     if (pods.count == 0)
         return 0;
-    if (empty(client, node, &pods, err) < 0)
-        return -1;
-    *wait_ms = DRAIN_POLL_MS;
-    return 1;
+    return empty(client, &pods, err) < 0 ? -1 : 1;
 }

@@ -7,6 +7,9 @@
 #include "common/base/memory.h"
 #include "common/msg/url_list.h"
 
+/* So long is waited for a replica that is not connected: it dials again within a second. */
+enum { AWAY_MS = 2000 };
+
 struct provisioner_client {
     struct msg_client *replicas[URL_LIST_MAX];
     size_t count;
@@ -65,6 +68,8 @@ int provisioner_client_call(void *context, const char *type, const cJSON *body, 
         size_t sharers = (i < present ? present : client->count) - i;
         int64_t left_ms = deadline_ms - clock_monotonic(clock_system());
         int64_t share_ms = left_ms > 0 ? left_ms / (int64_t)sharers : 0;
+        if (i >= present && share_ms > AWAY_MS)
+            share_ms = AWAY_MS;
         if (msg_client_call(client->replicas[order[i]], type, body, NULL, share_ms, answer, err) ==
             0) {
             atomic_store(&client->preferred, order[i]);
