@@ -12,4 +12,8 @@ lock "$dir"
 for name in kwok kube-scheduler kube-controller-manager kube-apiserver etcd; do
 	finish "$dir" "$name" 0
 done
+for _ in 1 2 3 4 5; do
+	if rm -rf "$dir" 2>/dev/null; then exit 0; fi # what was just killed may still have written
+	sleep 0.2
+done
 rm -rf "$dir"
