@@ -6,6 +6,7 @@
 #include "common/api/workspace.h"
 #include "common/base/digest.h"
 #include "common/json/build.h"
+#include "common/json/condition.h"
 #include "common/json/json.h"
 
 void claim_name(const char *workspace_uid, int64_t ordinal, char out[CLAIM_NAME_BYTES])
@@ -163,17 +164,6 @@ size_t claims_surplus(const struct node_demand *demand, const struct object_list
 
 /* ------------------------------------------------------------------ reading */
 
-static const cJSON *find_condition(const cJSON *object, const char *type)
-{
-    const cJSON *condition;
-    cJSON_ArrayForEach(condition, json_at(object, "status.conditions")) {
-        const char *name = json_string_at(condition, "type");
-        if (name != NULL && strcmp(name, type) == 0)
-            return condition;
-    }
-    return NULL;
-}
-
 static bool condition_is(const cJSON *condition, const char *status)
 {
     const char *actual = json_string_at(condition, "status");
@@ -182,8 +172,7 @@ static bool condition_is(const cJSON *condition, const char *status)
 
 bool node_is_ready(const struct object *node)
 {
-    return node != NULL && !node->deleting &&
-           condition_is(find_condition(node->json, "Ready"), "True");
+    return node != NULL && !node->deleting && json_condition_is(node->json, "Ready", "True");
 }
 
 /* The earliest step that is not done and says why; "AwaitingReconciliation" says nothing, so it is
@@ -193,7 +182,7 @@ static const cJSON *find_obstacle(const cJSON *claim)
     static const char *const steps[] = { "Launched", "Registered", "Initialized" };
     const cJSON *fallback = NULL;
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
-        const cJSON *condition = find_condition(claim, steps[i]);
+        const cJSON *condition = json_condition(claim, steps[i]);
         const char *message = json_string_at(condition, "message");
         const char *reason = json_string_at(condition, "reason");
         if (condition == NULL || condition_is(condition, "True") || message == NULL ||
@@ -210,18 +199,18 @@ static const cJSON *find_obstacle(const cJSON *claim)
 const char *claim_phase(const struct object *claim)
 {
     const cJSON *json = claim->json;
-    const cJSON *ready = find_condition(json, "Ready");
+    const cJSON *ready = json_condition(json, "Ready");
     if (claim->deleting)
         return CLAIM_DELETING;
     if (condition_is(ready, "True") ||
         (ready == NULL && json_string_at(json, "status.nodeName") != NULL))
         return CLAIM_READY;
-    if (condition_is(find_condition(json, "Launched"), "False") ||
-        condition_is(find_condition(json, "Registered"), "False"))
+    if (json_condition_is(json, "Launched", "False") ||
+        json_condition_is(json, "Registered", "False"))
         return CLAIM_FAILED;
-    if (condition_is(find_condition(json, "Registered"), "True"))
+    if (json_condition_is(json, "Registered", "True"))
         return CLAIM_REGISTERED;
-    if (condition_is(find_condition(json, "Launched"), "True"))
+    if (json_condition_is(json, "Launched", "True"))
         return CLAIM_LAUNCHED;
     return CLAIM_PENDING;
 }

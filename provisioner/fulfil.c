@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/json/build.h"
+#include "common/json/condition.h"
 #include "common/json/json.h"
 #include "common/k8s/controller.h"
 #include "provisioner/claim.h"
@@ -35,23 +36,6 @@ bool claim_is_managed(const struct object *claim)
 
 /* ------------------------------------------------------------------ deciding */
 
-static const cJSON *find_condition(const struct object *claim, const char *type)
-{
-    const cJSON *condition;
-    cJSON_ArrayForEach(condition, json_at(claim->json, "status.conditions")) {
-        const char *name = json_string_at(condition, "type");
-        if (name != NULL && strcmp(name, type) == 0)
-            return condition;
-    }
-    return NULL;
-}
-
-static bool is_true(const struct object *claim, const char *type)
-{
-    const char *status = json_string_at(find_condition(claim, type), "status");
-    return status != NULL && strcmp(status, "True") == 0;
-}
-
 enum claim_step claim_next_step(const struct object *claim, const struct object *node)
 {
     bool finalizer = object_has_finalizer(claim, CLAIM_FINALIZER);
@@ -59,13 +43,13 @@ enum claim_step claim_next_step(const struct object *claim, const struct object 
         return finalizer ? STEP_TERMINATE : STEP_NOTHING;
     if (!finalizer)
         return STEP_ADD_FINALIZER;
-    if (!is_true(claim, "Launched"))
+    if (!json_condition_is(claim->json, "Launched", "True"))
         return STEP_LAUNCH;
-    if (!is_true(claim, "Registered"))
+    if (!json_condition_is(claim->json, "Registered", "True"))
         return node != NULL ? STEP_REGISTER : STEP_ADVANCE;
     if (node == NULL)
         return STEP_REPLACE;
-    if (!is_true(claim, "Initialized"))
+    if (!json_condition_is(claim->json, "Initialized", "True"))
         return node_is_ready(node) ? STEP_INITIALIZE : STEP_NOTHING;
     return STEP_NOTHING;
 }
@@ -73,7 +57,7 @@ enum claim_step claim_next_step(const struct object *claim, const struct object 
 static cJSON *condition(const struct object *claim, const char *type, const char *status,
                         const char *reason, const char *message, const char *now)
 {
-    const cJSON *old = find_condition(claim, type);
+    const cJSON *old = json_condition(claim->json, type);
     const char *since = json_string_at(old, "lastTransitionTime");
     const char *before = json_string_at(old, "status");
     if (since == NULL || before == NULL || strcmp(before, status) != 0)
@@ -170,7 +154,7 @@ static int say_why(struct fulfil *fulfil, const struct object *claim, const char
     const struct claim_progress progress = { .reason = reason,
                                              .message = message,
                                              .failed = failed };
-    const cJSON *old = find_condition(claim, "Launched");
+    const cJSON *old = json_condition(claim->json, "Launched");
     const char *old_reason = json_string_at(old, "reason");
     const char *old_message = json_string_at(old, "message");
     if (old_reason != NULL && strcmp(old_reason, reason) == 0 && old_message != NULL &&
@@ -209,7 +193,8 @@ static int do_launch(struct fulfil *fulfil, const struct object *claim,
 static int do_advance(struct fulfil *fulfil, const struct object *claim,
                       struct reconcile_result *result, struct error *err)
 {
-    const char *since = json_string_at(find_condition(claim, "Launched"), "lastTransitionTime");
+    const char *since =
+        json_string_at(json_condition(claim->json, "Launched"), "lastTransitionTime");
     int64_t launched_ms = 0, wait_ms = 0;
     if (since == NULL || rfc3339_parse(since, &launched_ms) < 0)
         return error_set(err, ERR_INTERNAL, "Launched carries no time");

@@ -4,6 +4,7 @@
 
 #include "common/api/workspace.h"
 #include "common/base/metrics.h"
+#include "common/json/condition.h"
 #include "common/json/json.h"
 
 enum { SUCCEEDED, FAILED, PENDING, DELETING };
@@ -12,39 +13,22 @@ static const char *const phase_names[INVENTORY_PHASES] = {
     [SUCCEEDED] = "succeeded", [FAILED] = "error", [PENDING] = "pending", [DELETING] = "deleting"
 };
 
-static const cJSON *condition_of(const struct object *workspace, const char *type)
-{
-    const cJSON *condition;
-    cJSON_ArrayForEach(condition, json_at(workspace->json, "status.conditions")) {
-        const char *name = json_string_at(condition, "type");
-        if (name != NULL && strcmp(name, type) == 0)
-            return condition;
-    }
-    return NULL;
-}
-
-static bool is_true(const struct object *workspace, const char *type)
-{
-    const char *status = json_string_at(condition_of(workspace, type), "status");
-    return status != NULL && strcmp(status, "True") == 0;
-}
-
 static size_t phase_of(const struct object *workspace)
 {
     if (workspace->deleting)
         return DELETING;
-    if (is_true(workspace, CONDITION_SUCCEEDED))
+    if (json_condition_is(workspace->json, CONDITION_SUCCEEDED, "True"))
         return SUCCEEDED;
-    return is_true(workspace, CONDITION_STALLED) ? FAILED : PENDING;
+    return json_condition_is(workspace->json, CONDITION_STALLED, "True") ? FAILED : PENDING;
 }
 
 void inventory_add(struct inventory *inventory, const struct object *workspace)
 {
     inventory->phases[phase_of(workspace)]++;
-    if (is_true(workspace, CONDITION_READY))
+    if (json_condition_is(workspace->json, CONDITION_READY, "True"))
         return;
     const struct cause *cause =
-        cause_by_code(json_string_at(condition_of(workspace, CONDITION_READY), "reason"));
+        cause_by_code(json_string_at(json_condition(workspace->json, CONDITION_READY), "reason"));
     inventory->causes[cause != NULL ? cause->id : CAUSE_COUNT]++;
 }
 

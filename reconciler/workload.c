@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/json/build.h"
+#include "common/json/condition.h"
 #include "common/json/json.h"
 #include "reconciler/adoption.h"
 #include "reconciler/inference_manifest.h"
@@ -244,18 +245,6 @@ static void inference_findings(const struct snapshot *snapshot, bool resource_re
     out->state = was_ready ? "NotReady" : "Pending";
 }
 
-static bool job_is(const cJSON *job, const char *type)
-{
-    const cJSON *condition;
-    cJSON_ArrayForEach(condition, json_at(job, "status.conditions")) {
-        const char *name = json_string_at(condition, "type");
-        const char *status = json_string_at(condition, "status");
-        if (name != NULL && status != NULL && strcmp(name, type) == 0)
-            return strcmp(status, "True") == 0;
-    }
-    return false;
-}
-
 /* A Job between two states counts no pod as active; what has started stays started. */
 static bool has_started(const struct snapshot *snapshot, const cJSON *job)
 {
@@ -311,14 +300,14 @@ static void tuning_findings(const struct snapshot *snapshot, struct findings *ou
     out->phase = PHASE_TUNING;
     out->workload_condition = CONDITION_JOB_STARTED;
     out->succeeded = pending;
-    if (job != NULL && job_is(job, "Failed")) {
+    if (job != NULL && json_condition_is(job, "Failed", "True")) {
         out->workload = failed_finding(snapshot, out);
         out->stalled = out->workload;
         out->succeeded = out->workload;
         out->succeeded.reason = "workspaceFailed";
         out->state = "Failed";
-    } else if (job != NULL &&
-               (job_is(job, "Complete") || json_integer_at(job, "status.succeeded", 0) > 0)) {
+    } else if (job != NULL && (json_condition_is(job, "Complete", "True") ||
+                               json_integer_at(job, "status.succeeded", 0) > 0)) {
         out->workload = started;
         out->succeeded = succeeded;
         out->state = "Succeeded";

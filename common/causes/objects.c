@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "common/causes/signals.h"
+#include "common/json/condition.h"
 #include "common/json/json.h"
 
 enum { EVENT_AGE_MS = 15 * 60 * 1000, NO_PODS_MS = 60 * 1000 };
@@ -15,21 +16,6 @@ static struct cause_place place_of(const cJSON *object, const char *kind)
     return (struct cause_place){ .kind = kind,
                                  .namespace_ = json_string_at(object, "metadata.namespace"),
                                  .name = json_string_at(object, "metadata.name") };
-}
-
-static const cJSON *condition_of(const cJSON *object, const char *type)
-{
-    const cJSON *condition;
-    cJSON_ArrayForEach(condition, json_at(object, "status.conditions")) {
-        if (is(json_string_at(condition, "type"), type))
-            return condition;
-    }
-    return NULL;
-}
-
-static bool condition_is(const cJSON *object, const char *type, const char *status)
-{
-    return is(json_string_at(condition_of(object, type), "status"), status);
 }
 
 static bool is_deleting(const cJSON *object)
@@ -63,9 +49,9 @@ static bool in_workspace(const cJSON *ws, const struct cause_context *ctx, struc
     int64_t observed = json_integer_at(ws, "status.observedGeneration", 0);
     if (observed != json_integer_at(ws, "metadata.generation", 1) && !is_deleting(ws))
         return found(out, CAUSE_NOT_OBSERVED, ws, "Workspace", "", arena);
-    if (condition_is(ws, "Ready", "True") && !is_deleting(ws))
+    if (json_condition_is(ws, "Ready", "True") && !is_deleting(ws))
         return false;
-    const cJSON *ready = condition_of(ws, "Ready");
+    const cJSON *ready = json_condition(ws, "Ready");
     const struct cause *cause = cause_by_code(json_string_at(ready, "reason"));
     if (cause == NULL)
         return false;
@@ -122,11 +108,11 @@ static bool in_node_claim(const cJSON *claim, const struct cause_context *ctx, s
         return found(out, stuck ? CAUSE_CLAIM_STUCK : CAUSE_CLAIM_DELETING, claim, "NodeClaim",
                      finalizers_of(claim, arena), arena);
     }
-    if (condition_is(claim, "Ready", "True"))
+    if (json_condition_is(claim, "Ready", "True"))
         return false;
     const char *name = json_string_at(claim, "metadata.name");
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
-        const cJSON *step = condition_of(claim, steps[i]);
+        const cJSON *step = json_condition(claim, steps[i]);
         const char *reason = json_string_at(step, "reason");
         if (step == NULL || is(json_string_at(step, "status"), "True") ||
             is(reason, "AwaitingReconciliation"))
@@ -144,15 +130,15 @@ static bool in_node(const cJSON *node, const struct cause_context *ctx, struct a
 {
     static const char *const pressures[] = { "MemoryPressure", "DiskPressure", "PIDPressure" };
     for (size_t i = 0; i < ARRAY_LEN(pressures); i++) {
-        const char *message = json_string_at(condition_of(node, pressures[i]), "message");
-        if (condition_is(node, pressures[i], "True"))
+        const char *message = json_string_at(json_condition(node, pressures[i]), "message");
+        if (json_condition_is(node, pressures[i], "True"))
             return found(
                 out, CAUSE_NODE_PRESSURE, node, "Node",
                 arena_printf(arena, "%s: %s", pressures[i], message != NULL ? message : ""), arena);
     }
-    if (!condition_is(node, "Ready", "True"))
+    if (!json_condition_is(node, "Ready", "True"))
         return found(out, CAUSE_NODE_NOT_READY, node, "Node",
-                     json_string_at(condition_of(node, "Ready"), "message"), arena);
+                     json_string_at(json_condition(node, "Ready"), "message"), arena);
     if (json_bool_at(node, "spec.unschedulable", false))
         return found(out, CAUSE_NODE_CORDONED, node, "Node", "it is cordoned", arena);
     const char *gpus = json_string_at(node, "status.allocatable[\"nvidia.com/gpu\"]");
@@ -184,15 +170,15 @@ static bool in_stateful_set(const cJSON *set, const struct cause_context *ctx, s
 static bool in_job(const cJSON *job, const struct cause_context *ctx, struct arena *arena,
                    struct cause_hit *out)
 {
-    const cJSON *failure = condition_of(job, "Failed");
+    const cJSON *failure = json_condition(job, "Failed");
     if (is_deleting(job))
         return found(out, CAUSE_WORKLOAD_DELETING, job, "Job", "", arena);
-    if (condition_is(job, "Failed", "True")) {
+    if (json_condition_is(job, "Failed", "True")) {
         const char *message = json_string_at(failure, "message");
         enum cause_id id = signal_match(PLACE_JOB, json_string_at(failure, "reason"), message);
         return found(out, id, job, "Job", message, arena);
     }
-    if (condition_is(job, "Complete", "True"))
+    if (json_condition_is(job, "Complete", "True"))
         return false;
     if (json_integer_at(job, "status.active", 0) > 0)
         return found(out,
